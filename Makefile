@@ -1,0 +1,123 @@
+# make          build/libwsig.a and the modules
+# make units    the C tests, plain and with ASan and UBSan
+# make check    install what is missing, build all with gcc and clang, test
+# make demo     install what is missing, build, run a server to try (as root)
+# make install  put module, pages and examples under $(DESTDIR)
+# make clean    remove what was built
+
+CC = gcc
+CLANG = clang
+SERVER = nginx
+NGINX_SRC = /usr/share/nginx/src
+
+WARN = -Wall -Wextra -Werror
+CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g -fPIC -fvisibility=hidden $(WARN)
+ASAN = -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
+WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+LIBS = -lcrypto -ljansson -lwslay -lpthread -ldl
+
+CORE = $(wildcard shared/*.c)
+HELP = $(wildcard t/lib/*.c)
+TEST = $(wildcard t/shared/*.c)
+NGINX = $(wildcard ngx_webrtc_signal/*.c)
+MODULE = build/ngx_http_webrtc_signal_module.so
+
+all: build/libwsig.a $(MODULE)
+
+# Objects of three kinds; each compiler run notes which headers it read.
+
+OBJECT = mkdir -p $(@D) && echo "$(1) $@" && $(1) $(CFLAGS) $(2) \
+	-Ishared -It/lib -MMD -MP -c -o $@ $<
+
+build/o/gcc/%.o: %.c Makefile
+	@$(call OBJECT,$(CC))
+
+build/o/asan/%.o: %.c Makefile
+	@$(call OBJECT,$(CC),$(ASAN))
+
+build/o/clang/%.o: %.c Makefile
+	@$(call OBJECT,$(CLANG))
+
+# Made anew, so that the object of a removed file does not linger in it.
+build/libwsig.a: $(CORE:%.c=build/o/gcc/%.o)
+	@rm -f $@
+	ar rcs $@ $^
+
+# nginx's own build script works from its read-only tree, and has to be called
+# there.  conf_flags is a bash array: the flags the installed nginx needs.
+
+NGINX_FLAGS = -O2 -g -fPIC -fstack-protector-strong -D_FORTIFY_SOURCE=2
+
+build/nginx/Makefile: ngx_webrtc_signal/config $(NGINX_SRC)/conf_flags
+	@mkdir -p $(@D)
+	cd $(NGINX_SRC) && bash -c '. ./conf_flags && ./configure \
+	    --builddir=$(CURDIR)/build/nginx "$${NGX_CONF_FLAGS[@]}" \
+	    --with-cc=$(CC) --with-cc-opt="$(NGINX_FLAGS)" \
+	    --with-ld-opt="-Wl,-z,relro -Wl,-z,now" \
+	    --add-dynamic-module=$(CURDIR)/ngx_webrtc_signal' \
+	    >$(CURDIR)/build/nginx/configure.log 2>&1 \
+	    || { tail $(CURDIR)/build/nginx/configure.log; rm -f $(CURDIR)/$@; \
+	    exit 1; }
+
+$(MODULE): build/nginx/Makefile build/libwsig.a $(NGINX) \
+		$(wildcard ngx_webrtc_signal/*.h shared/*.h)
+	@rm -f build/nginx/$(@F)
+	@find build/nginx/addon -name '*.o' -delete 2>/dev/null || true
+	$(MAKE) -s -C $(NGINX_SRC) -f $(CURDIR)/build/nginx/Makefile modules
+	cp build/nginx/$(@F) $@
+
+# Tests in C: all of t/lib goes into each.
+
+units: $(TEST:t/shared/%.c=build/t/%) $(TEST:t/shared/%.c=build/asan/t/%)
+
+build/t/%: build/o/gcc/t/shared/%.o $(HELP:%.c=build/o/gcc/%.o) build/libwsig.a
+	@mkdir -p $(@D)
+	@$(CC) -o $@ $^ $(WRAP) $(LIBS)
+
+build/asan/t/%: build/o/asan/t/shared/%.o $(HELP:%.c=build/o/asan/%.o) \
+		$(CORE:%.c=build/o/asan/%.o)
+	@mkdir -p $(@D)
+	@$(CC) $(ASAN) -o $@ $^ $(WRAP) $(LIBS)
+
+.SECONDARY:
+
+# clang's opinion: compiled, not linked.
+
+clang: $(patsubst %.c,build/o/clang/%.o,$(CORE) $(HELP) $(TEST) $(NGINX))
+
+build/o/clang/ngx_webrtc_signal/%.o: CFLAGS = -O2 -fPIC $(WARN) \
+	-Wno-unused-parameter -Ibuild/nginx \
+	$(addprefix -I$(NGINX_SRC)/src/,core event event/modules event/quic \
+	os/unix http http/modules http/v2)
+$(NGINX:%.c=build/o/clang/%.o): build/nginx/Makefile
+
+# What is missing is installed first, by a make that has not looked at the
+# sources yet: a fresh machine may have no compiler.
+
+check:
+	.ci/install demo check
+	$(MAKE) all units clang t/node_modules/.package-lock.json
+	prove --timer -r t
+
+t/node_modules/.package-lock.json: t/package.json t/package-lock.json
+	cd t && npm ci --no-audit --no-fund
+	touch $@
+
+demo:
+	.ci/install demo
+	$(MAKE) all
+	config/demo.sh $(SERVER)
+
+PAGES = $(DESTDIR)/usr/share/webrtc-signal
+install: all
+	install -D -m 644 $(MODULE) -t $(DESTDIR)/usr/lib/nginx/modules
+	install -d $(PAGES)/config
+	cp -R html $(PAGES)
+	cp config/*.conf $(PAGES)/config
+
+clean:
+	rm -rf build
+
+.PHONY: all units clang check demo install clean
+-include $(shell find build/o -name '*.d' 2>/dev/null)
