@@ -1,0 +1,115 @@
+'use strict';
+/*
+ * scenarios.js: the same tests over ws and wss, on every server.
+ *
+ *   scenarios({ settings: { guests: 'all' } }, {
+ *     async 'a name is free again'(c) {
+ *       const alice = await c.native('alice');
+ *       ...
+ *     },
+ *   });
+ *
+ * One server serves all tests of a call.  What a test opened through its
+ * context c is closed after it, so that the next one finds an empty realm.
+ */
+
+const { attempt, later } = require('./tap');
+const { servers, startServer } = require('./server');
+const { Native, Article, openOn } = require('./client');
+const { Raw } = require('./raw');
+
+class Context {
+  constructor(server, scheme) {
+    this.server = server;
+    this.scheme = scheme;
+    this.base = server[scheme];
+    this.web = scheme === 'ws' ? server.http : server.https;
+    this.clients = [];
+    this.raws = [];
+  }
+
+  url(path = '/webrtc/signal') {
+    return this.base + path;
+  }
+
+  /* A connection that has said nothing.  options.on: on this worker;
+   * options.off: not on this one; options.path. */
+  async open(Kind, options = {}) {
+    const make = () => {
+      const client = new Kind(this.url(options.path), options);
+      this.clients.push(client);
+      return client;
+    };
+    if (options.on) {
+      return openOn(make, (pid) => pid === options.on, `worker ${options.on}`);
+    }
+    if (options.off) {
+      return openOn(make, (pid) => pid !== options.off,
+                    `another worker than ${options.off}`);
+    }
+    const client = make();
+    await client.opened;
+    return client;
+  }
+
+  /* A native user who has been welcomed. */
+  async native(name, options = {}, hello = {}) {
+    const client = await this.open(Native, options);
+    return client.hello(name, hello);
+  }
+
+  async article(nickname, options = {}) {
+    const client = await this.open(Article, options);
+    return client.enter(nickname);
+  }
+
+  /* A raw connection after its handshake. */
+  async raw(options = {}) {
+    const raw = await this.rawSocket(options.host);
+    return raw.upgrade(options);
+  }
+
+  /* ... and before it. */
+  async rawSocket(host) {
+    const raw = await Raw.connect(this.base, host);
+    this.raws.push(raw);
+    return raw;
+  }
+
+  async closeAll() {
+    this.raws.splice(0).forEach((raw) => raw.close());
+    await Promise.all(this.clients.splice(0).map((client) => client.close()));
+  }
+}
+
+/* options: startServer's, and schemes: ['ws', 'wss'], ms: of one test. */
+function scenarios(options, tests) {
+  for (const server of servers) {
+    later(() => runOn(server, options, tests));
+  }
+}
+
+async function runOn(name, options, tests) {
+  let s;
+  const started = await attempt(`${name}: the server starts`, async () => {
+    s = await startServer({ ...options, server: name });
+  });
+  if (!started) {
+    return;
+  }
+  for (const scheme of options.schemes || ['ws', 'wss']) {
+    for (const [what, run] of Object.entries(tests)) {
+      await attempt(`${name} ${scheme}: ${what}`, async () => {
+        const c = new Context(s, scheme);
+        try {
+          await run(c);
+        } finally {
+          await c.closeAll();
+        }
+      }, options.ms);
+    }
+  }
+  await attempt(`${name}: the server ends in good order`, () => s.stop());
+}
+
+module.exports = { scenarios };
