@@ -16,7 +16,8 @@ typedef enum {
     WSIG_WS_TEXT,  /* a whole text message, valid UTF-8 */
     WSIG_WS_PING,  /* data: at most 125 bytes, to be sent back in a pong */
     WSIG_WS_PONG,
-    WSIG_WS_CLOSE, /* code: the client's, 1005 where it gave none */
+    WSIG_WS_CLOSE, /* code: the client's, 1005 where it gave none; data: its
+                    * reason; nothing can be read after it */
     WSIG_WS_FAULT  /* code: to close with (1002, 1003, 1007, 1009), or 1013
                     * where memory was short; nothing can be read after it */
 } wsig_ws_kind_t;
@@ -42,7 +43,7 @@ typedef struct wsig_ws_s {
     uint8_t control_size;
     bool in_payload; /* the header is whole */
     bool in_message; /* the first fragment came, the last has not */
-    bool failed;
+    bool ended;      /* a close or a fault came: the rest is dropped */
 } wsig_ws_t;
 
 /* Read one event from data.  Returns how many bytes were taken; call again
