@@ -168,7 +168,7 @@ typedef struct wsig_request_s {
 } wsig_request_t;
 
 typedef struct wsig_reply_s {
-    int status;           /* 101, 400, 403, 405, 426 */
+    int status;           /* 101, 400, 403, 405, 426, 500 */
     const char *why;      /* for the error log; NULL at 101 */
     char accept[32];      /* Sec-WebSocket-Accept, NUL-terminated */
     const char *protocol; /* Sec-WebSocket-Protocol to answer, or NULL */
