@@ -1,0 +1,67 @@
+#include "alloc.h"
+
+#include <stddef.h>
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *data, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *data, size_t size);
+
+static bool fails(void);
+
+static _Thread_local long fail_at;
+static _Thread_local bool fail_onwards;
+static _Thread_local long count;
+static _Thread_local bool failed;
+
+void
+alloc_fail(long n, bool onwards)
+{
+    fail_at = n;
+    fail_onwards = onwards;
+    count = 0;
+    failed = false;
+}
+
+long
+alloc_count(void)
+{
+    return count;
+}
+
+bool
+alloc_failed(void)
+{
+    return failed;
+}
+
+void *
+__wrap_malloc(size_t size)
+{
+    return fails() ? NULL : __real_malloc(size);
+}
+
+void *
+__wrap_calloc(size_t n, size_t size)
+{
+    return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *
+__wrap_realloc(void *data, size_t size)
+{
+    return fails() ? NULL : __real_realloc(data, size);
+}
+
+static bool
+fails(void)
+{
+    count++;
+    if (fail_at == 0 || count < fail_at || (count > fail_at && !fail_onwards)) {
+        return false;
+    }
+    failed = true;
+    return true;
+}

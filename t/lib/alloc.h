@@ -1,0 +1,21 @@
+/*
+ * alloc.h: allocations that fail when a test says so.  Tests are linked with
+ * --wrap=malloc, calloc and realloc.  Each thread counts its own.
+ */
+
+#ifndef ALLOC_H
+#define ALLOC_H
+
+#include <stdbool.h>
+
+/* Let the n-th allocation from now fail (1 is the next one), and if onwards
+ * all that follow it; 0: none. */
+void alloc_fail(long n, bool onwards);
+
+/* How many allocations were asked for since alloc_fail, failed ones too. */
+long alloc_count(void);
+
+/* Did one fail since alloc_fail? */
+bool alloc_failed(void);
+
+#endif
