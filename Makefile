@@ -49,7 +49,7 @@ build/libwsig.a: $(CORE:%.c=build/o/gcc/%.o)
 
 NGINX_FLAGS = -O2 -g -fPIC -fstack-protector-strong -D_FORTIFY_SOURCE=2
 
-build/nginx/Makefile: ngx_webrtc_signal/config $(NGINX_SRC)/conf_flags
+build/nginx/Makefile: ngx_webrtc_signal/config $(NGINX_SRC)/conf_flags Makefile
 	@mkdir -p $(@D)
 	cd $(NGINX_SRC) && bash -c '. ./conf_flags && ./configure \
 	    --builddir=$(CURDIR)/build/nginx "$${NGX_CONF_FLAGS[@]}" \
