@@ -13,9 +13,9 @@
 /* CHECK(condition) or CHECK(condition, "case %d", i): the words are printed
  * where the condition does not hold. */
 #define CHECK(condition, ...)                                                  \
-    ((condition) ? (void) 0                                                    \
-                 : check_failed(__FILE__, __LINE__, #condition,                \
-                                " " __VA_ARGS__))
+    ((condition)                                                               \
+         ? (void) 0                                                            \
+         : check_failed(__FILE__, __LINE__, #condition, " " __VA_ARGS__))
 
 __attribute__((format(printf, 4, 5), noreturn)) static inline void
 check_failed(const char *file, int line, const char *condition,

@@ -177,6 +177,7 @@ class Native extends Client {
   /* Presence is kept apart: it comes when it comes. */
   arrived(text) {
     const message = JSON.parse(text);
+    Object.defineProperty(message, 'raw', { value: text });
     if (message.type === 'presence') {
       this.apply(message);
       this.deltas.push(message);

@@ -257,7 +257,6 @@ class Raw {
         payload = got.payload;
         break;
       }
-      assert(got.opcode !== 10 || code === null || true);
     }
     if (code === null) {
       assert.equal(payload.length, 0);
@@ -289,6 +288,20 @@ class Raw {
   }
 
   close() {
+    this.socket.destroy();
+  }
+
+  /* Leave in good order, if there is still a way: what this client stood for
+   * is gone then. */
+  async finish() {
+    if (!this.ended && !this.error && !this.closed) {
+      this.socket.end(closeFrame(1000));
+      this.socket.resume();
+      const end = Date.now() + 300;
+      while (!this.ended && !this.error && Date.now() < end) {
+        await new Promise((resolve) => setTimeout(resolve, 2));
+      }
+    }
     this.socket.destroy();
   }
 }

@@ -77,7 +77,7 @@ class Context {
   }
 
   async closeAll() {
-    this.raws.splice(0).forEach((raw) => raw.close());
+    await Promise.all(this.raws.splice(0).map((raw) => raw.finish()));
     await Promise.all(this.clients.splice(0).map((client) => client.close()));
   }
 }

@@ -1,0 +1,194 @@
+'use strict';
+/*
+ * browser.js: people at real browsers, for t/html.
+ *
+ *   const { inOwnNetwork, launch } = require('../lib/browser');
+ *   inOwnNetwork();
+ *   const browser = await launch();
+ *   const alice = await browser.person('alice', s.https);
+ *   await alice.join();
+ *
+ * A person does what a person can do: press what is to be seen.  What only the
+ * browser knows (decoded frames, chosen candidates) comes from the page's peer
+ * connections, which an init script collects.
+ */
+
+const assert = require('assert');
+const { spawnSync } = require('child_process');
+const { chromium } = require('playwright-core');
+const { until } = require('./server');
+
+const CHROMIUM = process.env.WSIG_CHROMIUM || '/usr/bin/chromium';
+const WAIT = 10000;
+
+/* The strictest policy that the pages promise to live under. */
+const POLICY = "default-src 'self'; img-src 'self' blob:; "
+  + "media-src 'self' blob:; base-uri 'none'; form-action 'none'; "
+  + "frame-ancestors 'none'";
+
+const FLAGS = [
+  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+  '--disable-background-networking', '--disable-component-update',
+  '--disable-sync', '--allow-loopback-in-peer-connection',
+];
+
+/*
+ * Go on in a network namespace that has nothing but a loopback interface:
+ * Chromium prefers any other for media, and two tests never share a port.
+ * Call it first: everything after it runs in there.
+ */
+function inOwnNetwork() {
+  if (process.env.WSIG_OWN_NETWORK) {
+    return;
+  }
+  const { status, error } = spawnSync('unshare',
+    ['--net', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh',
+     process.execPath, ...process.execArgv, ...process.argv.slice(1)],
+    { stdio: 'inherit', env: { ...process.env, WSIG_OWN_NETWORK: '1' } });
+  if (error) {
+    throw error;
+  }
+  process.exit(status === null ? 1 : status);
+}
+
+/*
+ * options: devices (of each kind, 1), args (more flags).
+ */
+async function launch({ devices = 1, args = [] } = {}) {
+  const browser = await chromium.launch({
+    executablePath: CHROMIUM,
+    args: [...FLAGS, ...args,
+           `--use-fake-device-for-media-stream=device-count=${devices}`],
+  });
+  return new Browser(browser);
+}
+
+class Browser {
+  constructor(browser) {
+    this.browser = browser;
+    this.contexts = [];
+  }
+
+  /*
+   * Somebody with a profile of her own, on the page at base + path.  options:
+   * path, permissions, and those of a playwright context (viewport,
+   * colorScheme, ...).
+   */
+  async person(name, base, options = {}) {
+    const { path = '/webrtc/', permissions = ['camera', 'microphone'],
+            ...rest } = options;
+    const context = await this.browser.newContext(
+      { ignoreHTTPSErrors: true, permissions, ...rest });
+    this.contexts.push(context);
+    await context.addInitScript(collectConnections);
+    const person = new Person(name, await context.newPage(), base + path);
+    await person.page.goto(person.url);
+    return person;
+  }
+
+  /* Close what the last test left open. */
+  async clear() {
+    await Promise.all(this.contexts.splice(0).map((c) => c.close()));
+  }
+
+  close() {
+    return this.browser.close();
+  }
+}
+
+/* Runs in the page, before its scripts. */
+function collectConnections() {
+  window.connections = [];
+  window.RTCPeerConnection = class extends RTCPeerConnection {
+    constructor(...args) {
+      super(...args);
+      window.connections.push(this);
+    }
+  };
+}
+
+class Person {
+  constructor(name, page, url) {
+    this.name = name;
+    this.page = page;
+    this.url = url;
+    this.complaints = []; // what the browser had to say about the page
+    page.setDefaultTimeout(WAIT);
+    page.on('console', (message) => {
+      if (['error', 'warning'].includes(message.type())) {
+        this.complaints.push(message.text());
+      }
+    });
+    page.on('pageerror', (error) => this.complaints.push(String(error)));
+  }
+
+  async join(name = this.name) {
+    await this.page.getByLabel('Your name').fill(name);
+    await this.press('Join');
+    await this.sees('You are ' + name);
+  }
+
+  button(name) {
+    return this.page.getByRole('button', { name, exact: true });
+  }
+
+  press(name) {
+    return this.button(name).click();
+  }
+
+  /* The text is to be seen, now or soon. */
+  async sees(text, ms = WAIT) {
+    try {
+      await this.page.getByText(text).filter({ visible: true }).first()
+        .waitFor({ timeout: ms });
+    } catch (error) {
+      const shown = await this.page.locator('body').innerText();
+      throw new Error(`${this.name} does not see "${text}" but:\n${shown}`);
+    }
+  }
+
+  /* {frames, audio: {packets, energy}, sent: {frames}, types} of the last
+   * connection. */
+  stats() {
+    return this.page.evaluate(async () => {
+      const result = { frames: 0, packets: 0, energy: 0, types: null };
+      const all = await window.connections.at(-1)?.getStats();
+      for (const report of all?.values() ?? []) {
+        if (report.type === 'inbound-rtp' && report.kind === 'video') {
+          result.frames += report.framesDecoded ?? 0;
+        } else if (report.type === 'inbound-rtp' && report.kind === 'audio') {
+          result.packets += report.packetsReceived;
+          result.energy += report.totalAudioEnergy ?? 0;
+        } else if (report.type === 'transport'
+                   && report.selectedCandidatePairId) {
+          const pair = all.get(report.selectedCandidatePairId);
+          result.types = [all.get(pair.localCandidateId)?.candidateType,
+                          all.get(pair.remoteCandidateId)?.candidateType];
+        }
+      }
+      return result;
+    });
+  }
+
+  /* Frames are decoded from now on. */
+  async seesPicture(ms = WAIT) {
+    const { frames } = await this.stats();
+    await until(async () => (await this.stats()).frames > frames + 5, ms,
+                `${this.name} to see moving pictures`);
+  }
+
+  /* Sound, not silence, arrives from now on. */
+  async hearsSound(ms = WAIT) {
+    const { energy } = await this.stats();
+    await until(async () => (await this.stats()).energy > energy + 1e-5, ms,
+                `${this.name} to hear something`);
+  }
+
+  /* What the browser complained of, but for expected lines. */
+  quiet(expected = /^$/) {
+    const rest = this.complaints.filter((line) => !expected.test(line));
+    assert.deepEqual(rest, [], `${this.name}'s browser complains`);
+  }
+}
+
+module.exports = { inOwnNetwork, launch, Person, POLICY };

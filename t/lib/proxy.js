@@ -1,0 +1,103 @@
+'use strict';
+/*
+ * proxy.js: a TCP line between a browser and a server that the test can cut,
+ * or lead to a worker of its choice.
+ */
+
+const fs = require('fs');
+const net = require('net');
+
+class Proxy {
+  /* port: the server's; options.server and options.worker: go to this worker
+   * (a process id) alone. */
+  static async start(port, { worker = null } = {}) {
+    const proxy = new Proxy();
+    proxy.target = port;
+    proxy.worker = worker;
+    proxy.sockets = new Set();
+    proxy.listener = net.createServer((socket) => proxy.carry(socket));
+    proxy.listener.on('error', () => {});
+    await proxy.listen(0);
+    proxy.port = proxy.listener.address().port;
+    return proxy;
+  }
+
+  listen(port) {
+    return new Promise((resolve) =>
+      this.listener.listen(port, '127.0.0.1', resolve));
+  }
+
+  async carry(near) {
+    this.keep(near);
+    const far = this.worker ? await connectTo(this.worker, this.target)
+                            : net.connect(this.target, '127.0.0.1');
+    this.keep(far);
+    near.on('close', () => far.destroy());
+    far.on('close', () => near.destroy());
+    near.pipe(far);
+    far.pipe(near);
+  }
+
+  keep(socket) {
+    this.sockets.add(socket);
+    socket.setNoDelay(true);
+    socket.on('error', () => {});
+    socket.on('close', () => this.sockets.delete(socket));
+  }
+
+  /* Nothing goes through any more, until mend(). */
+  cut() {
+    this.sockets.forEach((socket) => socket.destroy());
+    return new Promise((resolve) => this.listener.close(resolve));
+  }
+
+  mend() {
+    return this.listen(this.port);
+  }
+}
+
+/* A connection that this process has accepted: others are dropped unused. */
+async function connectTo(pid, port) {
+  for (let tries = 0; tries < 200; tries++) {
+    const socket = net.connect(port, '127.0.0.1');
+    await new Promise((resolve, reject) => {
+      socket.once('connect', resolve);
+      socket.once('error', reject);
+    });
+    const inode = await acceptedInode(port, socket.localPort);
+    if (inode && holds(pid, inode)) {
+      return socket;
+    }
+    socket.destroy();
+  }
+  throw new Error(`no connection fell to worker ${pid}`);
+}
+
+/* The server's end of a connection, once it is accepted: /proc/net/tcp shows
+ * inode 0 before that. */
+async function acceptedInode(port, from) {
+  const hex = (n) => n.toString(16).toUpperCase().padStart(4, '0');
+  const ends = new RegExp(`^ *\\d+: \\w+:${hex(port)} \\w+:${hex(from)} `);
+  for (let tries = 0; tries < 100; tries++) {
+    const line = fs.readFileSync('/proc/net/tcp', 'utf8').split('\n')
+      .find((l) => ends.test(l));
+    const inode = line && line.trim().split(/\s+/)[9];
+    if (inode && inode !== '0') {
+      return inode;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  return null;
+}
+
+function holds(pid, inode) {
+  return fs.readdirSync(`/proc/${pid}/fd`).some((fd) => {
+    try {
+      return fs.readlinkSync(`/proc/${pid}/fd/${fd}`) === `socket:[${inode}]`;
+    } catch (error) {
+      return false; // closed in the meantime
+    }
+  });
+}
+
+module.exports = { Proxy };
