@@ -1,0 +1,465 @@
+/**
+ * One call: asks, rings, answers, and carries sound and picture through an
+ * RTCPeerConnection by perfect negotiation (the caller offers first and is the
+ * impolite side).  Knows neither window nor document: it is handed a signal
+ * and media streams.
+ *
+ * Events:
+ *   state   `state` or what we know of the other side has changed
+ *   track   a track of the other side has come; it is in `remote` already
+ *   ended   it is over; detail: {reason}, a word of protocol.md's `ended` or
+ *           of its error codes, or `no-path` (the browsers could not reach
+ *           each other), `lost` (they could, but no longer), `failed`.
+ *           Empty where this side hung up.
+ */
+
+/**
+ * What a call needs of a signal.
+ *
+ * @typedef {EventTarget & {
+ *   connected: boolean,
+ *   send: (message: any) => boolean,
+ *   request: (message: any) => Promise<any>,
+ *   iceServers: () => Promise<RTCIceServer[]>,
+ * }} SignalLike
+ *
+ * @typedef {'new' | 'calling' | 'ringing' | 'connecting' | 'connected' | 'interrupted' | 'ended'} CallState
+ * @typedef {{iceTransportPolicy?: RTCIceTransportPolicy}} CallOptions
+ * @typedef {{audio: boolean, video: boolean}} Sending
+ */
+
+const CONNECT_TIME = 30000;
+const RECOVER_TIME = 20000;
+/* Long enough for a last text on the data channel to leave. */
+const LAST_WORDS_TIME = 300;
+
+export class Call extends EventTarget {
+  #signal;
+  #options;
+  /** @type {string | undefined} */
+  #id;
+  #polite = false;
+  /** Whether the server still knows this call. */
+  #signalled = true;
+  /** @type {RTCPeerConnection | undefined} */
+  #pc;
+  /** @type {RTCDataChannel | undefined} */
+  #channel;
+  /** @type {MediaStream | undefined} */
+  #local;
+  /** @type {RTCIceServer[] | undefined} */
+  #iceServers;
+  #joined = false;
+  #offering = false;
+  #ignoring = false;
+  #everConnected = false;
+  /** Signals are worked off one after the other. */
+  #work = Promise.resolve();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+  #listening = new AbortController();
+
+  /**
+   * @param {SignalLike} signal
+   * @param {string} other the name at the other end
+   * @param {CallOptions} [options]
+   */
+  constructor(signal, other, options = {}) {
+    super();
+    this.#signal = signal;
+    this.#options = options;
+    this.other = other;
+    /** @type {CallState} */
+    this.state = 'new';
+    /** What the other side sends. */
+    this.remote = new MediaStream();
+    /** What the other side says that it is sending at present.
+     * @type {Sending} */
+    this.remoteSending = { audio: true, video: true };
+    for (const type of ['accepted', 'signal', 'ended', 'error']) {
+      this.#hear(type, (detail) => this.#receive(type, detail));
+    }
+    this.#hear('down', () => this.#unsignalled('lost'));
+    this.#hear('refused', () => this.#unsignalled('lost'));
+  }
+
+  /**
+   * The call that a `ring` announces.
+   *
+   * @param {SignalLike} signal
+   * @param {any} ring
+   * @param {CallOptions} [options]
+   */
+  static incoming(signal, ring, options) {
+    const call = new Call(signal, ring.from, options);
+    call.#id = ring.call;
+    call.state = 'ringing';
+    return call;
+  }
+
+  get id() {
+    return this.#id;
+  }
+
+  /** Whether the server still carries this call's signals. */
+  get signalled() {
+    return this.#signalled;
+  }
+
+  /**
+   * Ask the other to talk.
+   *
+   * @param {MediaStream} stream what to send, perhaps empty
+   */
+  async dial(stream) {
+    this.#local = stream;
+    this.#become('calling');
+    let answer;
+    try {
+      const media = kinds(stream);
+      answer = await this.#signal.request({ type: 'call', to: this.other, media });
+    } catch (error) {
+      this.#end(/** @type {any} */ (error).code ?? 'failed');
+      return;
+    }
+    /* Both dialled each other: the older call, which is theirs, goes on. */
+    const glare = answer.type === 'ended' && answer.reason === 'glare';
+    this.#id = glare ? answer.into : answer.call;
+    this.#polite = glare;
+    this.#iceServers = answer.ice?.iceServers;
+    if (this.#over) {
+      this.#signal.send({ type: 'hangup', call: this.#id });
+    } else if (answer.type === 'ended' && !glare) {
+      this.#end(answer.reason);
+    }
+  }
+
+  /**
+   * Answer a ringing call.
+   *
+   * @param {MediaStream} stream what to send, perhaps empty
+   */
+  accept(stream) {
+    this.#local = stream;
+    this.#polite = true;
+    if (this.state === 'ringing') {
+      this.#signal.send({ type: 'accept', call: this.#id, media: kinds(stream) });
+    }
+  }
+
+  decline() {
+    this.#signal.send({ type: 'decline', call: this.#id });
+    this.#end('');
+  }
+
+  /** End the call, whatever its state. */
+  hangUp() {
+    this.#leave('');
+  }
+
+  /**
+   * Send another track of a kind, or none; the stream that we were given
+   * changes with it.
+   *
+   * @param {'audio' | 'video'} kind
+   * @param {MediaStreamTrack | null} track
+   */
+  async replace(kind, track) {
+    const local = /** @type {MediaStream} */ (this.#local);
+    local.getTracks().filter((old) => old.kind === kind).forEach((old) => local.removeTrack(old));
+    if (track) {
+      local.addTrack(track);
+    }
+    const transceiver = this.#pc?.getTransceivers().find(
+      ({ receiver }) => receiver.track.kind === kind);
+    if (transceiver) {
+      await transceiver.sender.replaceTrack(track);
+      if (track && !transceiver.direction.includes('send')) {
+        transceiver.direction = 'sendrecv';
+      }
+    } else if (track && this.#joined) {
+      this.#pc?.addTrack(track, local);
+    }
+    this.tell();
+  }
+
+  /** Tell the other side what it gets at present. */
+  tell() {
+    const sends = (/** @type {string} */ kind) => this.#local?.getTracks().some(
+      (track) => track.kind === kind && track.enabled && track.readyState === 'live');
+    this.#say({ sending: { audio: Boolean(sends('audio')), video: Boolean(sends('video')) } });
+  }
+
+  /**
+   * @param {string} type
+   * @param {any} detail
+   */
+  #receive(type, detail) {
+    if (this.#id === undefined || detail.call !== this.#id || this.#over) {
+      return;
+    }
+    switch (type) {
+      case 'accepted':
+        if (!this.#local) {
+          this.#end(''); /* we dialled them, and that has become this call */
+        } else if (this.state !== 'connecting' && !this.#pc) {
+          this.#start(detail.ice?.iceServers);
+        }
+        break;
+      case 'signal':
+        this.#later(() => this.#negotiate(detail.data));
+        break;
+      case 'ended':
+        this.#unsignalled(detail.reason);
+        break;
+      case 'error':
+        /* Of an answered call, "call-unknown" tells what `ended` would. */
+        this.#unsignalled(detail.code);
+        break;
+    }
+  }
+
+  /**
+   * The server has dropped the call.  A connection that stands outlives that,
+   * unless somebody wanted the end.
+   *
+   * @param {string} reason
+   */
+  #unsignalled(reason) {
+    this.#signalled = false;
+    const meant = ['hangup', 'declined'].includes(reason);
+    if (meant || !this.#everConnected) {
+      this.#end(reason);
+    } else {
+      this.#tellState();
+    }
+  }
+
+  /** @param {RTCIceServer[] | undefined} iceServers */
+  #start(iceServers) {
+    this.#become('connecting');
+    this.#later(async () => {
+      this.#connect(iceServers ?? this.#iceServers ?? await this.#signal.iceServers());
+    });
+    this.#giveUpAfter(CONNECT_TIME);
+  }
+
+  /** @param {RTCIceServer[]} iceServers */
+  #connect(iceServers) {
+    const pc = new RTCPeerConnection({ iceServers, ...this.#options });
+    this.#pc = pc;
+    pc.onnegotiationneeded = () => this.#guard(() => this.#offer());
+    /* null: that was the last one (end-of-candidates) */
+    pc.onicecandidate = ({ candidate }) => this.#post({ candidate });
+    pc.ontrack = ({ track }) => {
+      this.remote.addTrack(track);
+      this.dispatchEvent(new CustomEvent('track', { detail: { track } }));
+    };
+    pc.onconnectionstatechange = () => this.#watch();
+    if (!this.#polite) {
+      this.#join();
+    }
+  }
+
+  /** Give the connection what we send.  The polite side does so once it has
+   * the first offer, so that it answers that and makes none of its own. */
+  #join() {
+    const pc = /** @type {RTCPeerConnection} */ (this.#pc);
+    this.#joined = true;
+    this.#channel = pc.createDataChannel('call', { negotiated: true, id: 0 });
+    this.#channel.onopen = () => this.tell();
+    this.#channel.onmessage = ({ data }) => this.#hearSay(JSON.parse(data));
+    this.#channel.onclose = () => this.#end('hangup');
+    this.#local?.getTracks().forEach((track) => pc.addTrack(track, /** @type {MediaStream} */ (this.#local)));
+  }
+
+  async #offer() {
+    const pc = /** @type {RTCPeerConnection} */ (this.#pc);
+    try {
+      this.#offering = true;
+      await pc.setLocalDescription();
+      this.#post({ description: pc.localDescription });
+    } finally {
+      this.#offering = false;
+    }
+  }
+
+  /** @param {{description?: RTCSessionDescriptionInit, candidate?: RTCIceCandidateInit | null}} data */
+  async #negotiate({ description, candidate }) {
+    const pc = this.#pc;
+    if (!pc) {
+      return;
+    }
+    if (!description) {
+      await this.#addCandidate(pc, candidate);
+      return;
+    }
+    const offer = description.type === 'offer';
+    const collision = offer && (this.#offering || pc.signalingState !== 'stable');
+    this.#ignoring = collision && !this.#polite;
+    if (this.#ignoring) {
+      return;
+    }
+    await pc.setRemoteDescription(description);
+    if (offer) {
+      if (!this.#joined) {
+        this.#join();
+      }
+      await pc.setLocalDescription();
+      this.#post({ description: pc.localDescription });
+    }
+  }
+
+  /**
+   * @param {RTCPeerConnection} pc
+   * @param {RTCIceCandidateInit | null | undefined} candidate
+   */
+  async #addCandidate(pc, candidate) {
+    try {
+      await pc.addIceCandidate(candidate ?? undefined);
+    } catch (error) {
+      /* Candidates of an offer that we ignored are in vain; any other may
+       * be one of a kind that this browser does not know. */
+      if (!this.#ignoring) {
+        console.warn('candidate not taken', error);
+      }
+    }
+  }
+
+  #watch() {
+    const pc = /** @type {RTCPeerConnection} */ (this.#pc);
+    switch (pc.connectionState) {
+      case 'connected':
+        clearTimeout(this.#timer);
+        this.#timer = undefined;
+        this.#everConnected = true;
+        this.#become('connected');
+        break;
+      case 'disconnected':
+        if (this.#everConnected) {
+          this.#become('interrupted');
+          this.#giveUpAfter(RECOVER_TIME);
+        }
+        break;
+      case 'failed':
+        if (!this.#signalled) {
+          this.#giveUp();
+        } else {
+          this.#giveUpAfter(RECOVER_TIME);
+          pc.restartIce();
+        }
+        break;
+    }
+  }
+
+  /** @param {number} time */
+  #giveUpAfter(time) {
+    this.#timer ??= setTimeout(() => this.#giveUp(), time);
+  }
+
+  #giveUp() {
+    this.#leave(this.#everConnected ? 'lost' : 'no-path');
+  }
+
+  /** @param {any} text from the other side's data channel */
+  #hearSay(text) {
+    if (text.hangup) {
+      this.#end('hangup');
+    } else if (text.sending) {
+      this.remoteSending = text.sending;
+      this.#tellState();
+    }
+  }
+
+  /** @param {object} text */
+  #say(text) {
+    if (this.#channel?.readyState === 'open') {
+      this.#channel.send(JSON.stringify(text));
+    }
+  }
+
+  /** @param {object} data */
+  #post(data) {
+    if (this.#signalled) {
+      this.#signal.send({ type: 'signal', call: this.#id, data });
+    }
+  }
+
+  /** @param {() => Promise<void>} step */
+  #later(step) {
+    this.#work = this.#work.then(() => this.#guard(step));
+  }
+
+  /** @param {() => Promise<void>} step */
+  async #guard(step) {
+    try {
+      if (!this.#over) {
+        await step();
+      }
+    } catch (error) {
+      if (!this.#over) { /* or else the connection was closed under it */
+        console.error(error);
+        this.#leave('failed');
+      }
+    }
+  }
+
+  get #over() {
+    return this.state === 'ended';
+  }
+
+  /**
+   * End it from this side.
+   *
+   * @param {string} reason
+   */
+  #leave(reason) {
+    this.#say({ hangup: true });
+    if (this.#signalled && this.#id) {
+      this.#signal.send({ type: 'hangup', call: this.#id });
+    }
+    this.#end(reason);
+  }
+
+  /** @param {string} reason */
+  #end(reason) {
+    if (this.#over) {
+      return;
+    }
+    clearTimeout(this.#timer);
+    this.#listening.abort();
+    this.state = 'ended';
+    const pc = this.#pc;
+    if (pc) {
+      pc.onconnectionstatechange = pc.onicecandidate = pc.onnegotiationneeded = pc.ontrack = null;
+      setTimeout(() => pc.close(), LAST_WORDS_TIME);
+    }
+    this.dispatchEvent(new CustomEvent('ended', { detail: { reason } }));
+  }
+
+  /** @param {CallState} state */
+  #become(state) {
+    if (!this.#over && this.state !== state) {
+      this.state = state;
+      this.#tellState();
+    }
+  }
+
+  #tellState() {
+    this.dispatchEvent(new CustomEvent('state'));
+  }
+
+  /**
+   * @param {string} type
+   * @param {(detail: any) => void} heard
+   */
+  #hear(type, heard) {
+    const { signal } = this.#listening;
+    this.#signal.addEventListener(type, (event) => heard(/** @type {CustomEvent} */ (event).detail), { signal });
+  }
+}
+
+/** @param {MediaStream} stream */
+function kinds(stream) {
+  return stream.getTracks().map(({ kind }) => kind);
+}
