@@ -1,0 +1,324 @@
+#!/usr/bin/env node
+'use strict';
+/* Two people call each other on the call page, by what they see. */
+
+const { inOwnNetwork, launch, POLICY } = require('../lib/browser');
+inOwnNetwork();
+
+const assert = require('assert');
+const { Proxy } = require('../lib/proxy');
+const { servers, startServer, sleep, until } = require('../lib/server');
+const { attempt, later } = require('../lib/tap');
+
+/* What Chromium says when a line is cut. */
+const CUT = /WebSocket connection to .* failed|Failed to load resource|ERR_/;
+
+let s;
+let browser;
+
+async function pair(options = {}) {
+  const alice = await browser.person('alice', s.https, options.alice);
+  const bob = await browser.person('bob', s.https, options.bob);
+  await alice.join();
+  await bob.join();
+  await alice.button('Call bob').waitFor();
+  return { alice, bob };
+}
+
+async function connected({ alice, bob }, choice = 'Answer with camera') {
+  await alice.press('Call bob');
+  await bob.sees('alice is calling');
+  await bob.press(choice);
+  await alice.sees('Connected');
+  await bob.sees('Connected');
+}
+
+const tests = {
+  async 'a call: picture and sound on both sides, then hung up'() {
+    const { alice, bob } = await pair();
+    await connected({ alice, bob });
+    await Promise.all([alice, bob].flatMap((p) =>
+      [p.seesPicture(), p.hearsSound()]));
+    await assertRenders(alice);
+    await assertRenders(bob);
+
+    await alice.press('Hang up');
+    await bob.sees('alice hung up.');
+    await alice.button('Call bob').waitFor();
+    await bob.button('Call alice').waitFor();
+    alice.quiet();
+    bob.quiet();
+  },
+
+  async 'the second call of the same two works as the first'() {
+    const { alice, bob } = await pair();
+    await connected({ alice, bob });
+    await bob.press('Hang up');
+    await alice.sees('bob hung up.');
+    await bob.press('Call alice');
+    await alice.press('Answer with camera');
+    await Promise.all([alice.seesPicture(), bob.seesPicture()]);
+  },
+
+  async 'others see that the two are in a call'() {
+    const { alice, bob } = await pair();
+    const carol = await browser.person('carol', s.https);
+    await carol.join();
+    await connected({ alice, bob });
+    await until(async () =>
+      await carol.page.getByText('in a call').count() === 2, 5000,
+      'carol to see two in a call');
+    await carol.press('Call bob');
+    await carol.sees('bob is in another call.');
+    await alice.press('Hang up');
+    await until(async () =>
+      await carol.page.getByText('in a call').count() === 0, 5000,
+      'carol to see both free');
+  },
+
+  async 'a call with sound only; the camera comes later'() {
+    const { alice, bob } = await pair();
+    await alice.press('Call bob with sound only');
+    await bob.sees('A call with sound only');
+    await bob.press('Answer with sound only');
+    await Promise.all([alice.hearsSound(), bob.hearsSound()]);
+    assert.equal((await bob.stats()).frames, 0);
+
+    await alice.press('Turn camera on');
+    await bob.seesPicture();
+    await bob.press('Turn camera on');
+    await alice.seesPicture();
+  },
+
+  async 'answered without camera: the caller is seen, and sees nobody'() {
+    const { alice, bob } = await pair();
+    await connected({ alice, bob }, 'Answer with sound only');
+    await bob.seesPicture();
+    await alice.hearsSound();
+    assert.equal((await alice.stats()).frames, 0);
+  },
+
+  async 'the microphone is silenced and comes back'() {
+    const { alice, bob } = await pair();
+    await connected({ alice, bob });
+    await bob.hearsSound();
+    await alice.press('Mute microphone');
+    await bob.sees('Microphone is off');
+    await sleep(500); // what was under way is played
+    const before = (await bob.stats()).energy;
+    await sleep(2500); // the fake device beeps every second
+    assert((await bob.stats()).energy - before < 1e-6, 'there is sound');
+
+    await alice.press('Turn microphone on');
+    await bob.hearsSound();
+  },
+
+  async 'the camera is switched off and on'() {
+    const { alice, bob } = await pair();
+    await connected({ alice, bob });
+    await bob.seesPicture();
+    await alice.press('Turn camera off');
+    await bob.page.locator('#no-picture', { hasText: 'alice' }).waitFor();
+    await sleep(500);
+    const before = (await bob.stats()).frames;
+    await sleep(1000);
+    assert.equal((await bob.stats()).frames, before);
+    const live = await alice.page.evaluate(() => document
+      .querySelector('#local').srcObject.getVideoTracks().length);
+    assert.equal(live, 0, 'the camera is let go');
+
+    await alice.press('Turn camera on');
+    await bob.seesPicture();
+    await bob.page.locator('#no-picture').waitFor({ state: 'hidden' });
+  },
+
+  async 'both call each other at once: one call'() {
+    const { alice, bob } = await pair();
+    await Promise.all([alice.press('Call bob'), bob.press('Call alice')]);
+    /* Perhaps one was so slow that she has to answer. */
+    await until(async () => {
+      for (const person of [alice, bob]) {
+        const answer = person.button('Answer with camera');
+        if (await answer.isVisible()) {
+          await answer.click();
+        }
+      }
+      return await alice.page.getByText('Connected').isVisible()
+             && await bob.page.getByText('Connected').isVisible();
+    }, 10000, 'one call');
+    await Promise.all([alice.seesPicture(), bob.seesPicture()]);
+    assert(!await bob.button('Decline').isVisible());
+    assert(!await alice.button('Decline').isVisible());
+  },
+
+  async 'declined'() {
+    const { alice, bob } = await pair();
+    await alice.press('Call bob');
+    await bob.press('Decline');
+    await alice.sees('bob declined the call.');
+    await alice.button('Call bob').waitFor();
+  },
+
+  async 'hung up before an answer'() {
+    const { alice, bob } = await pair();
+    await alice.press('Call bob');
+    await bob.sees('alice is calling');
+    await alice.press('Hang up');
+    await bob.sees('alice rang, but hung up before you answered.');
+    assert(!await bob.button('Decline').isVisible());
+  },
+
+  async 'nobody answers'() {
+    const { alice, bob } = await pair();
+    await alice.press('Call bob');
+    await bob.sees('alice is calling');
+    await alice.sees('bob did not answer.');
+    await bob.sees('You missed a call from alice.');
+  },
+
+  async 'the callee leaves while it rings'() {
+    const { alice, bob } = await pair();
+    await alice.press('Call bob');
+    await bob.sees('alice is calling');
+    await bob.page.close();
+    await alice.sees('bob is not here, or cannot be reached any more.');
+  },
+
+  async 'a name that is taken, and one that cannot be'() {
+    const { alice } = await pair();
+    const other = await browser.person('other', s.https);
+    await other.page.getByLabel('Your name').fill('alice');
+    await other.press('Join');
+    await other.sees('Somebody is here already as “alice”.');
+    await other.page.getByLabel('Your name').fill('al\u200bice');
+    await other.press('Join');
+    await other.sees('This name cannot be used.');
+    await other.join('alicia');
+    await alice.button('Call alicia').waitFor();
+  },
+
+  async 'the name is remembered'() {
+    const { alice } = await pair();
+    await alice.page.reload();
+    await until(async () => await alice.page.getByLabel('Your name')
+      .inputValue() === 'alice', 5000, 'the name');
+    await alice.press('Join');
+    await alice.sees('You are alice');
+  },
+
+  async 'names are text, whatever they look like'() {
+    const { alice, bob } = await pair();
+    const name = '<img src=x onerror=alert(1)>';
+    const mallory = await browser.person(name, s.https);
+    await mallory.join();
+    await mallory.press('Call bob');
+    await bob.sees(`${name} is calling`);
+    await bob.press('Decline');
+    await alice.sees(name);
+    assert.equal(await bob.page.locator('main img').count(), 0);
+    bob.quiet();
+  },
+
+  async 'camera refused: on with nothing, and still called'() {
+    const { alice, bob } = await pair({ alice: { permissions: [] } });
+    await alice.press('Call bob');
+    await alice.sees('This page may not use your camera or microphone.');
+    await alice.press('Go on without both');
+    await bob.press('Answer with camera');
+    await alice.sees('Connected', 15000);
+    await alice.seesPicture();
+    await alice.hearsSound();
+  },
+
+  async 'camera refused: thought better of it'() {
+    const { alice, bob } = await pair({ bob: { permissions: [] } });
+    await alice.press('Call bob');
+    await bob.press('Answer with camera');
+    await bob.sees('This page may not use your camera or microphone.');
+    await bob.press('Cancel');
+    await alice.sees('bob declined the call.');
+  },
+
+  async 'camera refused: on with sound'() {
+    const { alice, bob } = await pair({
+      alice: { permissions: ['microphone'] } });
+    await alice.press('Call bob');
+    await alice.press('Go on with sound only');
+    await bob.press('Answer with camera');
+    await Promise.all([bob.hearsSound(), alice.seesPicture()]);
+  },
+
+  async 'a page is closed in a call: the other is told'() {
+    const { alice, bob } = await pair();
+    await connected({ alice, bob });
+    await bob.page.close({ runBeforeUnload: true });
+    await alice.sees('bob hung up.', 5000);
+  },
+
+  async 'the line to the server is cut: the call goes on, and ends'() {
+    const proxy = await Proxy.start(s.ports.https);
+    const alice = await browser.person('alice',
+      `https://localhost:${proxy.port}`);
+    const bob = await browser.person('bob', s.https);
+    await alice.join();
+    await bob.join();
+    await connected({ alice, bob });
+
+    await proxy.cut();
+    await alice.sees('The connection to the server is lost.');
+    await alice.sees('The line to the server is lost; the call goes on.');
+    await bob.sees('The line to the server is lost; the call goes on.');
+    await Promise.all([alice.seesPicture(), bob.seesPicture()]);
+
+    await proxy.mend();
+    await alice.page.locator('#connection:empty')
+      .waitFor({ state: 'attached' });
+    await alice.press('Hang up');
+    await bob.sees('alice hung up.');
+    await bob.press('Call alice');
+    await alice.press('Answer with camera');
+    await alice.sees('Connected');
+    await proxy.cut();
+    alice.quiet(CUT);
+    bob.quiet();
+  },
+};
+
+/* The picture is not only decoded but on the page. */
+async function assertRenders(person) {
+  const [before, after] = await person.page.evaluate(async () => {
+    const video = document.querySelector('#remote');
+    const now = () => video.getVideoPlaybackQuality().totalVideoFrames;
+    const first = now();
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    return [first, now()];
+  });
+  assert(after > before, `${person.name}: ${before} frames, then ${after}`);
+}
+
+for (const server of servers) {
+  later(async () => {
+    const started = await attempt(`${server}: it starts`, async () => {
+      s = await startServer({ server, workers: 2,
+        settings: { ring_timeout: '2s' },
+        pageHeaders: { 'Content-Security-Policy': POLICY } });
+      browser = await launch();
+    });
+    if (!started) {
+      return;
+    }
+    for (const [what, run] of Object.entries(tests)) {
+      await attempt(`${server}: ${what}`, run, 45000);
+      await browser.clear();
+    }
+    await attempt(`${server}: it ends while people are on the page`,
+      async () => {
+        const alice = await browser.person('alice', s.https);
+        await alice.join();
+        await s.stop();
+        await alice.sees('The connection to the server is lost.');
+        alice.quiet(CUT);
+        await browser.close();
+      });
+  });
+}
