@@ -19,7 +19,7 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 folder= # html, configuration, certificate, secret, logs
 shared= # the memory that nginx's workers share
 addresses=() # of $host
-children=()
+children=() # each leads a process group of its own
 
 main() {
     [ "${1:-nginx}" = nginx ] || fail "there is no demo with \"$1\": try nginx"
@@ -142,8 +142,10 @@ start_coturn() {
 }
 
 start() {
+    set -m
     "$@" >"$folder/run/$1.out" 2>&1 </dev/null &
     children+=($!)
+    set +m
 }
 
 # Wait until the server named $1 answers, as $2 sees it.
@@ -198,15 +200,28 @@ tell() {
         2>/dev/null >&2 || true
 }
 
+# Whole groups, since workers outlive a master that was killed.
 stop() {
-    local code=$?
+    local code=$? end=$((SECONDS + 5))
     trap '' INT TERM HUP
-    if [ ${#children[@]} -gt 0 ]; then
-        kill "${children[@]}" 2>/dev/null || true
-        wait "${children[@]}" 2>/dev/null || true
-    fi
+    signal TERM || true
+    while signal 0 && [ "$SECONDS" -lt "$end" ]; do
+        sleep 0.05
+    done
+    signal KILL || true
     rm -rf ${folder:+"$folder"} ${shared:+"$shared"}
     exit "$code"
+}
+
+# To all that is left; false if nothing is.
+signal() {
+    local child any=1
+    for child in "${children[@]}"; do
+        if kill -"$1" -- "-$child" 2>/dev/null; then
+            any=0
+        fi
+    done
+    return "$any"
 }
 
 main "$@"
