@@ -42,7 +42,7 @@ function inOwnNetwork() {
     return;
   }
   const { status, error } = spawnSync('unshare',
-    ['--net', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh',
+    ['--net', 'sh', '-c', 'ip link set lo up && ip addr add 192.0.2.1/32 dev lo && ip route add default dev lo src 192.0.2.1 && exec "$@"', 'sh',
      process.execPath, ...process.execArgv, ...process.argv.slice(1)],
     { stdio: 'inherit', env: { ...process.env, WSIG_OWN_NETWORK: '1' } });
   if (error) {
