@@ -32,7 +32,8 @@ enum {
     WSIG_FULL = -4,    /* a table of the zone has no room */
     WSIG_INVALID = -5, /* not of the required form */
     WSIG_TAKEN = -6,   /* the name belongs to another */
-    WSIG_ABSENT = -7   /* there is no such user, peer or call (any more) */
+    WSIG_ABSENT = -7,  /* there is no such user, peer or call (any more) */
+    WSIG_FORBIDDEN = -8
 };
 
 /* What a code means, in lower-case words; never NULL, static. */

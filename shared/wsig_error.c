@@ -20,6 +20,8 @@ wsig_strerror(int code)
         return "name is taken";
     case WSIG_ABSENT:
         return "no such user, peer or call";
+    case WSIG_FORBIDDEN:
+        return "not allowed";
     default:
         return "unknown error";
     }

@@ -1,0 +1,52 @@
+/*
+ * wsig_frame.h: what goes out.  A frame is a text or a control payload with
+ * its WebSocket header before it, counted by reference, so that one rendering
+ * serves many peers; a queue holds the frames that one peer has still to send.
+ */
+
+#ifndef WSIG_FRAME_H
+#define WSIG_FRAME_H
+
+#include "wsig_json.h"
+#include "wsig_ws.h"
+
+typedef struct wsig_frame_s wsig_frame_t;
+
+/* Begin a text: the buffer gets room for the frame around it. */
+void wsig_frame_begin(wsig_buffer_t *buffer);
+
+/* The frame of what was put since wsig_frame_begin, with one reference; takes
+ * the buffer's memory, and leaves it empty.  NULL: memory was short. */
+wsig_frame_t *wsig_frame_end(wsig_buffer_t *buffer, int opcode);
+
+/* The frame of these bytes. */
+wsig_frame_t *wsig_frame_of(int opcode, const void *data, size_t size);
+
+void wsig_frame_release(wsig_frame_t *frame); /* may be NULL */
+
+/* The text itself, without its header. */
+wsig_text_t wsig_frame_text(const wsig_frame_t *frame);
+
+typedef struct wsig_link_s wsig_link_t;
+
+typedef struct wsig_queue_s {
+    wsig_link_t *first;
+    wsig_link_t *last;
+    size_t bytes;  /* that are still to go */
+    size_t offset; /* of them in first that went */
+} wsig_queue_t;
+
+/* Append; the queue takes a reference of its own.  WSIG_NOMEM. */
+int wsig_queue_add(wsig_queue_t *queue, wsig_frame_t *frame);
+
+/* The bytes to write next; size 0: none. */
+wsig_text_t wsig_queue_next(const wsig_queue_t *queue);
+
+/* So many of them went. */
+void wsig_queue_went(wsig_queue_t *queue, size_t n);
+
+/* Frames of which nothing went yet are dropped. */
+void wsig_queue_cut(wsig_queue_t *queue);
+void wsig_queue_free(wsig_queue_t *queue);
+
+#endif

@@ -1,0 +1,58 @@
+/*
+ * wsig_mailbox.h: records from worker to worker.
+ *
+ * Each worker's place has a byte ring in the zone.  Producers write under its
+ * lock; storing the tail is the commit, so that a producer that dies leaves
+ * nothing behind.  The owner reads without the lock.
+ *
+ * The doorbell is a named datagram socket: the owner drains, sets `armed` and
+ * looks again; a producer publishes, then takes `armed` and rings once.
+ */
+
+#ifndef WSIG_MAILBOX_H
+#define WSIG_MAILBOX_H
+
+#include "wsig_registry.h"
+
+typedef enum {
+    WSIG_RECORD_TEXT,  /* the body is a text for the peer */
+    WSIG_RECORD_CALL,  /* look at the call again */
+    WSIG_RECORD_PROBE, /* somebody asks for your name: are you there? */
+    WSIG_RECORD_ALIVE  /* the answer; `to` holds what the probe had in `from` */
+} wsig_record_kind_t;
+
+/* Records start at multiples of 8 and may wrap around the ring's end. */
+typedef struct wsig_record_s {
+    uint32_t size; /* of the body */
+    uint32_t kind;
+    wsig_address_t to;
+    uint64_t call;
+    wsig_address_t from;  /* of a probe: the newcomer's local number, serial */
+    uint32_t from_worker; /* and its worker */
+    uint32_t from_epoch;
+} wsig_record_t;
+
+/* Append a record.  reserve: bytes of the ring to leave free.  WSIG_AGAIN: the
+ * lock is busy or the ring full.  WSIG_ABSENT: that worker is gone. */
+int wsig_mailbox_post(wsig_zone_t *zone, unsigned worker, uint32_t epoch,
+                      const wsig_record_t *record, const void *body,
+                      size_t reserve);
+
+/* Ring if the owner wants to be rung; socket: any datagram socket. */
+void wsig_mailbox_ring(wsig_zone_t *zone, unsigned worker, int socket);
+
+/* Take the next record of one's own mailbox; the body is copied into *body,
+ * which is grown with realloc (*room).  false: empty. */
+bool wsig_mailbox_take(wsig_zone_t *zone, unsigned self,
+                       wsig_record_t *record, char **body, size_t *room);
+
+/* Ask to be rung; false: something has come meanwhile, do not wait. */
+bool wsig_mailbox_arm(wsig_zone_t *zone, unsigned self);
+
+/* Make the doorbell; returns the descriptor or WSIG_ERROR. */
+int wsig_mailbox_open(wsig_zone_t *zone, unsigned self);
+
+/* Swallow what was rung. */
+void wsig_mailbox_hush(int doorbell);
+
+#endif

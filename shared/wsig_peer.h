@@ -1,0 +1,155 @@
+/*
+ * wsig_peer.h: one connected browser, from the 101 to its end.
+ *
+ *   HELLO --> CLAIMING --> JOINED --> CLOSING --> DEAD
+ *     |          |           |           ^          ^
+ *     +----------+-----------+-----------+----------+
+ *
+ * In CLAIMING the name it wants is held by a guest who is asked whether he is
+ * still there.  From CLOSING on nothing that it says counts; DEAD ones are
+ * freed at the end of the entry point.
+ */
+
+#ifndef WSIG_PEER_H
+#define WSIG_PEER_H
+
+#include "wsig_call.h"
+#include "wsig_frame.h"
+#include "wsig_limit.h"
+#include "wsig_presence.h"
+#include "wsig_timers.h"
+#include "wsig_ws.h"
+
+typedef enum {
+    WSIG_STAGE_HELLO,
+    WSIG_STAGE_CLAIMING,
+    WSIG_STAGE_JOINED,
+    WSIG_STAGE_CLOSING,
+    WSIG_STAGE_DEAD
+} wsig_stage_t;
+
+typedef enum {
+    WSIG_WATCH_ALL,
+    WSIG_WATCH_NONE,
+    WSIG_WATCH_LIST
+} wsig_watch_t;
+
+/* A call that the peer has heard of, and what it was told last. */
+typedef enum {
+    WSIG_TOLD_NOTHING,
+    WSIG_TOLD_RINGING, /* `calling` or `ring` */
+    WSIG_TOLD_ANSWERED
+} wsig_told_t;
+
+typedef struct wsig_known_s {
+    uint64_t call;
+    wsig_told_t told;
+} wsig_known_t;
+
+/* Names, sorted, in one allocation. */
+typedef struct wsig_names_s {
+    uint32_t n;
+    wsig_text_t names[];
+} wsig_names_t;
+
+struct wsig_peer_s {
+    wsig_worker_t *worker;
+    void *connection;
+    const wsig_conf_t *conf;
+    wsig_peer_t *next; /* of the worker's; of the dead */
+    wsig_peer_t *previous;
+    wsig_peer_t *next_in_realm;
+    wsig_peer_t *previous_in_realm;
+    wsig_node_t node; /* by slot, once it is registered */
+    wsig_timer_t timer;
+    wsig_ws_t ws;
+    wsig_queue_t queue;
+    wsig_bucket_t bucket;
+    uint8_t *rest; /* what came and is held back */
+    size_t rest_size;
+    wsig_realm_t *realm; /* once it has joined */
+    wsig_realm_id_t realm_id;
+    wsig_address_t address;
+    uint64_t since; /* it knows the changes of the realm up to this number */
+    wsig_known_t *known;
+    wsig_names_t *names; /* it watches */
+    char *name;          /* NULL before hello */
+    int64_t opened;
+    int64_t heard; /* the last text or pong */
+    int64_t pinged;
+    int64_t until; /* of the stage: HELLO, CLAIMING, CLOSING */
+    int64_t probed; /* when it was asked whether it is there; 0: not */
+    int64_t held;   /* until then; 0: not */
+    int64_t looked; /* at its calls */
+    wsig_address_t prober;
+    uint32_t prober_worker;
+    uint32_t prober_epoch;
+    uint32_t serial; /* of its claim */
+    uint32_t name_hash;
+    uint16_t closed; /* the code it was closed with; 0: lost */
+    uint8_t stage;
+    uint8_t dialect;
+    uint8_t watch;
+    uint8_t n_known;
+    uint8_t name_size;
+    bool verified;
+    bool listed; /* it got a list, so it gets deltas */
+    bool wants_all; /* hello said nothing else: kept while it claims */
+    bool deaf;   /* what it sends cannot be read any more */
+    bool displaced; /* its slot must be looked at */
+    bool bye;
+    uint16_t realm_size;
+    uint16_t identity_size;
+    char strings[]; /* realm, identity */
+};
+
+static inline wsig_text_t
+wsig_peer_name(const wsig_peer_t *peer)
+{
+    return (wsig_text_t){peer->name, peer->name_size};
+}
+
+static inline wsig_text_t
+wsig_peer_realm(const wsig_peer_t *peer)
+{
+    return (wsig_text_t){peer->strings, peer->realm_size};
+}
+
+static inline wsig_text_t
+wsig_peer_identity(const wsig_peer_t *peer)
+{
+    return (wsig_text_t){peer->strings + peer->realm_size,
+                         peer->identity_size};
+}
+
+/* Send.  A peer that has too much to read already is closed with 1013.  Takes
+ * no reference; frame may be NULL (memory was short): 1013 too. */
+void wsig_peer_send(wsig_peer_t *peer, wsig_frame_t *frame, wsig_time_t now);
+
+/* The same, and give the frame away. */
+void wsig_peer_give(wsig_peer_t *peer, wsig_frame_t *frame, wsig_time_t now);
+
+/* Close with a code and words; the peer leaves the realm at once. */
+void wsig_peer_close(wsig_peer_t *peer, uint16_t code, const char *why,
+                     wsig_time_t now);
+
+/* Ask for a name, valid and copied.  The dialect is called when it is had; the
+ * peer is closed where it is not. */
+void wsig_peer_claim(wsig_peer_t *peer, wsig_text_t name, wsig_time_t now);
+
+/* Asked whether it is there, for the sake of who asked. */
+void wsig_peer_probe(wsig_peer_t *peer, const wsig_record_t *record,
+                     wsig_time_t now);
+
+/* The one whose name a claiming peer wants is there. */
+void wsig_peer_refuse(wsig_peer_t *peer, wsig_time_t now);
+
+/* Its timer has fired. */
+void wsig_peer_due(wsig_peer_t *peer, wsig_time_t now);
+
+/* Look whether its slot is still its own. */
+void wsig_peer_verify(wsig_peer_t *peer, wsig_time_t now);
+
+void wsig_peer_free(wsig_peer_t *peer);
+
+#endif

@@ -1,0 +1,377 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "wsig_presence.h"
+
+#define BATCH 256 /* log entries read at a time */
+
+/* What is known of one slot. */
+struct wsig_entry_s {
+    wsig_user_t *user;
+    wsig_realm_t *realm;
+    wsig_entry_t *next; /* of the same user */
+    uint32_t generation;
+    uint8_t state;
+    uint8_t verified;
+    uint8_t round; /* when it was seen last in a reading of all */
+};
+
+static uint32_t
+wsig_presence_slots(const wsig_presence_t *presence)
+{
+    return presence->zone->shared->partitions * WSIG_PARTITION_SLOTS;
+}
+
+int
+wsig_presence_init(wsig_presence_t *presence, wsig_zone_t *zone,
+                   void (*moved)(void *ctx, uint32_t slot), void *ctx)
+{
+    memset(presence, 0, sizeof(*presence));
+    presence->zone = zone;
+    presence->moved = moved;
+    presence->ctx = ctx;
+    presence->stale = true;
+    presence->entries =
+        calloc(wsig_presence_slots(presence), sizeof(wsig_entry_t *));
+    return presence->entries != NULL ? WSIG_OK : WSIG_NOMEM;
+}
+
+static void
+wsig_realm_soil(wsig_presence_t *presence, wsig_realm_t *realm)
+{
+    if (!realm->is_dirty) {
+        realm->is_dirty = true;
+        realm->next_dirty = presence->dirty;
+        presence->dirty = realm;
+    }
+}
+
+static void
+wsig_user_soil(wsig_presence_t *presence, wsig_realm_t *realm,
+               wsig_user_t *user)
+{
+    wsig_realm_soil(presence, realm);
+    if (!user->dirty) {
+        user->dirty = true;
+        user->next_dirty = realm->dirty;
+        realm->dirty = user;
+    }
+}
+
+/* The user's state from its peers, and the number of what changed. */
+static void
+wsig_user_update(wsig_presence_t *presence, wsig_realm_t *realm,
+                 wsig_user_t *user)
+{
+    const wsig_entry_t *entry;
+    uint8_t state = WSIG_ABSENT_STATE;
+    bool verified = false;
+
+    for (entry = user->entries; entry != NULL; entry = entry->next) {
+        if (entry->state < state) {
+            state = entry->state;
+        }
+        verified = verified || entry->verified;
+    }
+    if (state == user->state
+        && (verified == user->verified || state == WSIG_ABSENT_STATE)) {
+        return;
+    }
+    realm->number++;
+    if (user->state == WSIG_ABSENT_STATE) {
+        user->left_before = user->left;
+        user->joined = realm->number;
+        realm->names = realm->number;
+        realm->n_users++;
+    } else if (state == WSIG_ABSENT_STATE) {
+        user->left = realm->number;
+        realm->names = realm->number;
+        realm->n_users--;
+    } else {
+        user->changed = realm->number;
+    }
+    user->state = state;
+    if (state != WSIG_ABSENT_STATE) {
+        user->verified = verified;
+    }
+    wsig_user_soil(presence, realm, user);
+}
+
+static wsig_user_t *
+wsig_realm_user(const wsig_realm_t *realm, wsig_text_t name, uint32_t hash)
+{
+    wsig_node_t *node = NULL;
+    wsig_user_t *user;
+
+    while ((node = wsig_table_find(&realm->users, hash, node)) != NULL) {
+        user = (wsig_user_t *) node;
+        if (user->name_size == name.size
+            && memcmp(user->name, name.data, name.size) == 0) {
+            return user;
+        }
+    }
+    return NULL;
+}
+
+static wsig_user_t *
+wsig_realm_add_user(wsig_realm_t *realm, wsig_text_t name, uint32_t hash)
+{
+    wsig_user_t *user = calloc(1, sizeof(*user) + name.size);
+
+    if (user == NULL
+        || wsig_table_add(&realm->users, &user->node, hash) != WSIG_OK) {
+        free(user);
+        return NULL;
+    }
+    user->state = WSIG_ABSENT_STATE;
+    user->name_size = (uint8_t) name.size;
+    memcpy(user->name, name.data, name.size);
+    user->previous = realm->last;
+    if (realm->last != NULL) {
+        realm->last->next = user;
+    } else {
+        realm->first = user;
+    }
+    realm->last = user;
+    return user;
+}
+
+static void
+wsig_realm_drop_user(wsig_realm_t *realm, wsig_user_t *user)
+{
+    wsig_table_remove(&realm->users, &user->node);
+    *(user->previous != NULL ? &user->previous->next : &realm->first) =
+        user->next;
+    *(user->next != NULL ? &user->next->previous : &realm->last) =
+        user->previous;
+    free(user);
+}
+
+wsig_realm_t *
+wsig_presence_realm(wsig_presence_t *presence, const wsig_realm_id_t *id)
+{
+    wsig_node_t *node = NULL;
+    wsig_realm_t *realm;
+    uint32_t hash;
+
+    memcpy(&hash, id, sizeof(hash));
+    while ((node = wsig_table_find(&presence->realms, hash, node)) != NULL) {
+        realm = (wsig_realm_t *) node;
+        if (memcmp(&realm->id, id, sizeof(*id)) == 0) {
+            return realm;
+        }
+    }
+    realm = calloc(1, sizeof(*realm));
+    if (realm == NULL
+        || wsig_table_add(&presence->realms, &realm->node, hash) != WSIG_OK) {
+        free(realm);
+        return NULL;
+    }
+    realm->id = *id;
+    wsig_realm_soil(presence, realm); /* freed, should nobody come */
+    return realm;
+}
+
+wsig_user_t *
+wsig_presence_user(const wsig_presence_t *presence, const wsig_realm_t *realm,
+                   wsig_text_t name)
+{
+    wsig_user_t *user;
+    uint32_t hash;
+
+    if (wsig_name_hash(presence->zone, &realm->id, name, &hash) != WSIG_OK) {
+        return NULL;
+    }
+    user = wsig_realm_user(realm, name, hash);
+    return user != NULL && user->state != WSIG_ABSENT_STATE ? user : NULL;
+}
+
+static void
+wsig_entry_drop(wsig_presence_t *presence, uint32_t slot)
+{
+    wsig_entry_t *entry = presence->entries[slot];
+    wsig_entry_t **link = &entry->user->entries;
+
+    while (*link != entry) {
+        link = &(*link)->next;
+    }
+    *link = entry->next;
+    entry->realm->n_entries--;
+    wsig_user_update(presence, entry->realm, entry->user);
+    presence->entries[slot] = NULL;
+    free(entry);
+}
+
+static wsig_entry_t *
+wsig_entry_make(wsig_presence_t *presence, uint32_t slot,
+                const wsig_slot_t *peer)
+{
+    wsig_realm_t *realm = wsig_presence_realm(presence, &peer->realm);
+    wsig_entry_t *entry;
+    wsig_user_t *user;
+
+    if (realm == NULL) {
+        return NULL;
+    }
+    user = wsig_realm_user(realm, wsig_slot_name(peer), peer->hash);
+    if (user == NULL) {
+        user = wsig_realm_add_user(realm, wsig_slot_name(peer), peer->hash);
+        if (user == NULL) {
+            return NULL;
+        }
+        wsig_user_soil(presence, realm, user);
+    }
+    entry = calloc(1, sizeof(*entry));
+    if (entry == NULL) {
+        return NULL;
+    }
+    entry->user = user;
+    entry->realm = realm;
+    entry->generation = peer->generation;
+    entry->next = user->entries;
+    user->entries = entry;
+    realm->n_entries++;
+    presence->entries[slot] = entry;
+    return entry;
+}
+
+/* Take over what a slot says; peer NULL: nobody lives there. */
+static void
+wsig_presence_apply(wsig_presence_t *presence, uint32_t slot,
+                    const wsig_slot_t *peer)
+{
+    wsig_entry_t *entry = presence->entries[slot];
+
+    if (entry != NULL
+        && (peer == NULL || entry->generation != peer->generation)) {
+        wsig_entry_drop(presence, slot);
+        entry = NULL;
+    }
+    if (peer == NULL) {
+        return;
+    }
+    if (entry == NULL) {
+        entry = wsig_entry_make(presence, slot, peer);
+        if (entry == NULL) {
+            presence->stale = true;
+            return;
+        }
+    }
+    entry->round = presence->round;
+    entry->verified = (peer->flags & WSIG_PEER_VERIFIED) != 0;
+    entry->state = peer->flags & WSIG_PEER_AWAY ? WSIG_AWAY
+                   : peer->call != 0            ? WSIG_BUSY
+                                                : WSIG_FREE;
+    wsig_user_update(presence, entry->realm, entry->user);
+}
+
+static void
+wsig_presence_visit(void *ctx, uint32_t slot, const wsig_slot_t *peer)
+{
+    wsig_presence_apply(ctx, slot, peer);
+}
+
+static void
+wsig_presence_read_all(wsig_presence_t *presence)
+{
+    uint32_t slot, slots = wsig_presence_slots(presence);
+
+    presence->stale = false;
+    presence->round++;
+    presence->cursor = wsig_changes_end(presence->zone);
+    wsig_registry_walk(presence->zone, wsig_presence_visit, presence);
+    for (slot = 0; slot < slots; slot++) {
+        if (presence->entries[slot] != NULL
+            && presence->entries[slot]->round != presence->round) {
+            wsig_entry_drop(presence, slot);
+        }
+        presence->moved(presence->ctx, slot);
+    }
+}
+
+void
+wsig_presence_read(wsig_presence_t *presence)
+{
+    uint32_t slots[BATCH];
+    wsig_slot_t peer;
+    bool lives;
+    int i, n;
+
+    if (presence->stale) {
+        wsig_presence_read_all(presence);
+    }
+    do {
+        n = wsig_changes_read(presence->zone, &presence->cursor, slots, BATCH);
+        if (n == WSIG_FULL) {
+            wsig_presence_read_all(presence);
+            return;
+        }
+        for (i = 0; i < n; i++) {
+            lives = wsig_registry_read(presence->zone, slots[i], &peer);
+            wsig_presence_apply(presence, slots[i], lives ? &peer : NULL);
+            presence->moved(presence->ctx, slots[i]);
+        }
+    } while (n == BATCH);
+}
+
+wsig_news_t
+wsig_user_news(const wsig_user_t *user, uint64_t since)
+{
+    if (user->state != WSIG_ABSENT_STATE) {
+        return user->joined > since    ? WSIG_NEWS_JOINED
+               : user->changed > since ? WSIG_NEWS_CHANGED
+                                       : WSIG_NEWS_NONE;
+    }
+    /* Gone: was it there at that time?  It was if it did not join after. */
+    return user->left > since
+                   && (user->joined <= since || user->left_before > since)
+               ? WSIG_NEWS_LEFT
+               : WSIG_NEWS_NONE;
+}
+
+void
+wsig_presence_settle(wsig_presence_t *presence, wsig_realm_t *realm)
+{
+    wsig_user_t *user, *next;
+    wsig_realm_t **link = &presence->dirty;
+
+    for (user = realm->dirty; user != NULL; user = next) {
+        next = user->next_dirty;
+        user->dirty = false;
+        if (user->state == WSIG_ABSENT_STATE) {
+            wsig_realm_drop_user(realm, user);
+        }
+    }
+    realm->dirty = NULL;
+    realm->flushed = realm->number;
+    while (*link != realm) {
+        link = &(*link)->next_dirty;
+    }
+    *link = realm->next_dirty;
+    realm->is_dirty = false;
+    if (realm->users.n == 0 && realm->n_peers == 0) {
+        wsig_table_remove(&presence->realms, &realm->node);
+        wsig_table_free(&realm->users);
+        free(realm);
+    }
+}
+
+void
+wsig_presence_free(wsig_presence_t *presence)
+{
+    uint32_t slot, slots = wsig_presence_slots(presence);
+
+    if (presence->entries == NULL) {
+        return;
+    }
+    for (slot = 0; slot < slots; slot++) {
+        if (presence->entries[slot] != NULL) {
+            wsig_entry_drop(presence, slot);
+        }
+    }
+    while (presence->dirty != NULL) {
+        wsig_presence_settle(presence, presence->dirty);
+    }
+    wsig_table_free(&presence->realms);
+    free(presence->entries);
+}

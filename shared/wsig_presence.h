@@ -1,0 +1,109 @@
+/*
+ * wsig_presence.h: a worker's own view of who is there.
+ *
+ * It follows the change log of the zone, at every tick and before each list
+ * that is built.  Lists and deltas come from this one view, so they cannot
+ * contradict each other: each change of a realm has a number, a list is good
+ * as of a number, and the next delta tells what came after it.
+ */
+
+#ifndef WSIG_PRESENCE_H
+#define WSIG_PRESENCE_H
+
+#include "wsig_registry.h"
+#include "wsig_table.h"
+
+typedef enum { /* a user shows the first that one of its peers has */
+    WSIG_FREE,
+    WSIG_BUSY,
+    WSIG_AWAY,
+    WSIG_ABSENT_STATE
+} wsig_state_t;
+
+typedef struct wsig_entry_s wsig_entry_t;
+typedef struct wsig_realm_s wsig_realm_t;
+
+typedef struct wsig_user_s {
+    wsig_node_t node; /* in the realm's table */
+    struct wsig_user_s *next; /* in order of arrival */
+    struct wsig_user_s *previous;
+    struct wsig_user_s *next_dirty;
+    wsig_entry_t *entries; /* its peers */
+    uint64_t joined;       /* the number of the change; 0: never */
+    uint64_t left;
+    uint64_t left_before; /* the leave before the last join */
+    uint64_t changed;
+    bool dirty;
+    bool verified;
+    uint8_t state; /* wsig_state_t */
+    uint8_t name_size;
+    char name[];
+} wsig_user_t;
+
+struct wsig_realm_s {
+    wsig_node_t node;
+    wsig_realm_id_t id;
+    wsig_table_t users;
+    wsig_user_t *first;
+    wsig_user_t *last;
+    wsig_user_t *dirty;
+    wsig_realm_t *next_dirty;
+    bool is_dirty;
+    uint32_t n_users; /* that are present */
+    uint32_t n_entries; /* peers */
+    uint64_t number;   /* of the last change */
+    uint64_t names;    /* of the last join or leave */
+    uint64_t flushed;  /* all changes up to it were told */
+    uint32_t n_peers;  /* of this worker */
+    struct wsig_peer_s *peers;
+};
+
+typedef struct wsig_presence_s {
+    wsig_zone_t *zone;
+    wsig_entry_t **entries; /* by slot */
+    wsig_table_t realms;
+    wsig_realm_t *dirty;
+    uint64_t cursor;
+    uint8_t round;
+    bool stale; /* memory was short or the log too fast: read all again */
+    void (*moved)(void *ctx, uint32_t slot); /* a slot has changed */
+    void *ctx;
+} wsig_presence_t;
+
+/* moved is called for every slot that is read again. */
+int wsig_presence_init(wsig_presence_t *presence, wsig_zone_t *zone,
+                       void (*moved)(void *ctx, uint32_t slot), void *ctx);
+void wsig_presence_free(wsig_presence_t *presence);
+
+/* Catch up with the log. */
+void wsig_presence_read(wsig_presence_t *presence);
+
+/* The realm, made if nobody is there yet; NULL: no memory.  It lives while it
+ * has users or n_peers is not 0. */
+wsig_realm_t *wsig_presence_realm(wsig_presence_t *presence,
+                                  const wsig_realm_id_t *id);
+
+/* NULL: not present. */
+wsig_user_t *wsig_presence_user(const wsig_presence_t *presence,
+                                const wsig_realm_t *realm, wsig_text_t name);
+
+static inline wsig_text_t
+wsig_user_name(const wsig_user_t *user)
+{
+    return (wsig_text_t){user->name, user->name_size};
+}
+
+typedef enum {
+    WSIG_NEWS_NONE,
+    WSIG_NEWS_JOINED,
+    WSIG_NEWS_LEFT,
+    WSIG_NEWS_CHANGED
+} wsig_news_t;
+
+/* What to say of a dirty user to somebody who knows all up to a number. */
+wsig_news_t wsig_user_news(const wsig_user_t *user, uint64_t since);
+
+/* All was told: realm->flushed is realm->number.  The realm may be freed. */
+void wsig_presence_settle(wsig_presence_t *presence, wsig_realm_t *realm);
+
+#endif

@@ -1,0 +1,134 @@
+/*
+ * wsig_registry.h: who is there.  A table in the zone, with one slot of 128
+ * bytes for each peer; and the change log, by which every worker learns which
+ * slots to read again.
+ *
+ * The table is cut into partitions with a lock each.  A name's hash chooses
+ * the partition and where in it the probing begins (open addressing); all
+ * peers of one user lie on one probe path.  Readers lock too.
+ */
+
+#ifndef WSIG_REGISTRY_H
+#define WSIG_REGISTRY_H
+
+#include "wsig_name.h"
+#include "wsig_zone.h"
+
+#define WSIG_USER_PEERS 32 /* peers of one user: devices, tabs */
+
+/* Where a peer stands; good on every worker, for as long as the peer is. */
+typedef struct wsig_address_s {
+    uint32_t slot;
+    uint32_t generation; /* never 0 for a peer */
+} wsig_address_t;
+
+typedef struct wsig_realm_id_s {
+    uint8_t bytes[16]; /* keyed hash of dialect and realm */
+} wsig_realm_id_t;
+
+enum {
+    WSIG_PEER_VERIFIED = 1,
+    WSIG_PEER_AWAY = 2,
+    WSIG_PEER_ARTICLE = 4
+};
+
+enum {
+    WSIG_SLOT_EMPTY = 0, /* ends a probe path */
+    WSIG_SLOT_LIVE = 1,
+    WSIG_SLOT_DEAD = 2 /* free, but a probe path goes on */
+};
+
+typedef struct wsig_slot_s {
+    uint32_t state; /* stored last when a slot is filled */
+    uint32_t generation;
+    wsig_realm_id_t realm;
+    uint32_t hash; /* of realm and name: where probing begins */
+    uint16_t worker;
+    uint8_t name_size;
+    uint8_t flags;
+    uint32_t epoch; /* of the worker */
+    uint32_t local; /* the peer's number in its worker */
+    uint64_t call;  /* that it dialled or answered; 0: none */
+    char name[WSIG_NAME_MAX];
+    uint8_t reserved[16];
+} wsig_slot_t;
+
+typedef struct wsig_partition_s {
+    pthread_mutex_t lock;
+    _Atomic uint32_t live; /* slots; may only be trusted under the lock */
+} wsig_partition_t;
+
+static inline wsig_text_t
+wsig_slot_name(const wsig_slot_t *slot)
+{
+    return (wsig_text_t){slot->name, slot->name_size};
+}
+
+void wsig_registry_init(wsig_zone_t *zone);
+
+int wsig_realm_id(const wsig_zone_t *zone, wsig_dialect_t dialect,
+                  wsig_text_t realm, wsig_realm_id_t *id);
+
+/* Where probing for a name begins; the same for all peers of a user. */
+int wsig_name_hash(const wsig_zone_t *zone, const wsig_realm_id_t *realm,
+                   wsig_text_t name, uint32_t *hash);
+
+/* Register a peer: realm, name, worker, epoch, local, flags of *peer are
+ * filled in by the caller.  WSIG_OK sets *address.  WSIG_TAKEN: a guest asks
+ * for a name that somebody has; *holder is a copy of his slot and
+ * *holder_at its address.  WSIG_FULL: no room, or too many peers of one user.
+ * A proved name takes the place of a guest who has it. */
+int wsig_registry_add(wsig_zone_t *zone, const wsig_slot_t *peer,
+                      wsig_address_t *address, wsig_slot_t *holder,
+                      wsig_address_t *holder_at);
+
+/* WSIG_ABSENT: was removed before. */
+int wsig_registry_remove(wsig_zone_t *zone, wsig_address_t address);
+
+/* Copy a peer's slot.  WSIG_ABSENT: it is gone, or its worker is. */
+int wsig_registry_get(wsig_zone_t *zone, wsig_address_t address,
+                      wsig_slot_t *peer);
+
+/* Whatever is in the slot; false: nothing that lives. */
+bool wsig_registry_read(wsig_zone_t *zone, uint32_t slot, wsig_slot_t *peer);
+
+/* The peers of a user, oldest place first; returns how many.  WSIG_NOMEM. */
+int wsig_registry_find(wsig_zone_t *zone, const wsig_realm_id_t *realm,
+                       wsig_text_t name, wsig_slot_t peers[WSIG_USER_PEERS],
+                       wsig_address_t at[WSIG_USER_PEERS]);
+
+/* Set and clear flags; or the call, if it is expected now. */
+int wsig_registry_flag(wsig_zone_t *zone, wsig_address_t address, uint8_t set,
+                       uint8_t clear);
+int wsig_registry_set_call(wsig_zone_t *zone, wsig_address_t address,
+                           uint64_t expected, uint64_t call);
+
+/* Remove from one partition the peers of workers that died. */
+void wsig_registry_sweep(wsig_zone_t *zone, uint32_t partition);
+
+/* Call visit for each living peer, under the lock of its partition. */
+void wsig_registry_walk(wsig_zone_t *zone,
+                        void (*visit)(void *ctx, uint32_t slot,
+                                      const wsig_slot_t *peer),
+                        void *ctx);
+
+/* How many slots are taken. */
+uint64_t wsig_registry_live(const wsig_zone_t *zone);
+
+/*
+ * The change log: a ring of slot numbers under a lock; the count of all that
+ * was ever written is stored last.
+ */
+
+size_t wsig_changes_size(uint32_t entries);
+
+/* The cursor of somebody who has read all. */
+uint64_t wsig_changes_end(const wsig_zone_t *zone);
+
+/* Read at most room slot numbers after *cursor and move it on; returns how
+ * many, or WSIG_FULL: the log has overtaken the reader, or somebody died
+ * before he wrote what he changed: all must be read again. */
+int wsig_changes_read(const wsig_zone_t *zone, uint64_t *cursor,
+                      uint32_t *slots, int room);
+
+#endif
