@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+/* Of eight bytes: none is set where all are ASCII. */
+#define HIGH_BITS UINT64_C(0x8080808080808080)
+
 /* What no name has beyond ASCII, in order: the categories Cc, Cf, Zl, Zp and
  * Zs and the property Default_Ignorable_Code_Point, Unicode 17.0 (the same
  * since 15.0; 14.0 lacks U+13439 to U+1343F). */
@@ -20,6 +23,7 @@ static const struct {
                {0xE0000, 0xE0FFF}};
 
 static const uint8_t *skip_ascii(const uint8_t *data, const uint8_t *end);
+static uint64_t word_at(const uint8_t *data);
 static uint32_t after_lead(uint8_t lead);
 static uint32_t expect(uint32_t more, uint8_t low, uint8_t high);
 static uint32_t decode(const uint8_t **at);
@@ -96,27 +100,27 @@ wsig_name_valid(wsig_text_t name)
 static const uint8_t *
 skip_ascii(const uint8_t *data, const uint8_t *end)
 {
-    const uint64_t high_bits = UINT64_C(0x8080808080808080);
-    uint64_t words[4];
-
-    while (end - data >= 32) {
-        memcpy(words, data, 32);
-        if ((words[0] | words[1] | words[2] | words[3]) & high_bits) {
-            break;
-        }
+    while (end - data >= 32 && ((word_at(data) | word_at(data + 8) |
+                                 word_at(data + 16) | word_at(data + 24)) &
+                                HIGH_BITS) == 0) {
         data += 32;
     }
-    while (end - data >= 8) {
-        memcpy(words, data, 8);
-        if (words[0] & high_bits) {
-            break;
-        }
+    while (end - data >= 8 && (word_at(data) & HIGH_BITS) == 0) {
         data += 8;
     }
     while (data < end && *data < 0x80) {
         data++;
     }
     return data;
+}
+
+static uint64_t
+word_at(const uint8_t *data)
+{
+    uint64_t word;
+
+    memcpy(&word, data, 8);
+    return word;
 }
 
 /* RFC 3629, section 4: the second byte's range is what keeps out overlong

@@ -33,6 +33,7 @@ static const char *check_length(uint8_t seven, uint64_t length);
 static size_t read_payload(wsig_ws_t *ws, uint8_t *data, size_t size,
                            wsig_ws_event_t *event);
 static void unmask(wsig_ws_t *ws, uint8_t *data, size_t size);
+static void unmask_word(uint8_t *data, uint64_t key);
 static void take_text(wsig_ws_t *ws, uint8_t *data, size_t size,
                       wsig_ws_event_t *event);
 static bool keep_text(wsig_ws_t *ws, const uint8_t *data, size_t size);
@@ -272,22 +273,36 @@ unmask(wsig_ws_t *ws, uint8_t *data, size_t size)
 {
     const uint8_t *mask = ws->header + ws->header_size - MASK_SIZE;
     uint8_t bytes[8];
-    uint64_t key, word;
+    uint64_t key;
     size_t i;
 
     for (i = 0; i < 8; i++) {
         bytes[i] = mask[(ws->mask_at + i) % MASK_SIZE];
     }
     memcpy(&key, bytes, 8);
-    for (i = 0; size - i >= 8; i += 8) {
-        memcpy(&word, data + i, 8);
-        word ^= key;
-        memcpy(data + i, &word, 8);
+    for (i = 0; size - i >= 32; i += 32) {
+        unmask_word(data + i, key);
+        unmask_word(data + i + 8, key);
+        unmask_word(data + i + 16, key);
+        unmask_word(data + i + 24, key);
+    }
+    for (; size - i >= 8; i += 8) {
+        unmask_word(data + i, key);
     }
     for (; i < size; i++) {
         data[i] ^= bytes[i % 8];
     }
     ws->mask_at = (uint8_t) ((ws->mask_at + size) % MASK_SIZE);
+}
+
+static void
+unmask_word(uint8_t *data, uint64_t key)
+{
+    uint64_t word;
+
+    memcpy(&word, data, 8);
+    word ^= key;
+    memcpy(data, &word, 8);
 }
 
 /* A text that lies in data whole is handed out there; others are kept. */
