@@ -15,17 +15,18 @@ typedef struct cursor_s {
     const char *end;
 } cursor_t;
 
-/* What stands between the quotes of a string. */
+/* What stands between the quotes of a string, or a plain text. */
 typedef struct inside_s {
     const char *data;
     size_t size;
-    bool escaped; /* has a backslash */
+    bool escaped; /* a backslash in it means something */
 } inside_t;
 
 /* Reads the unescaped bytes of an inside_t. */
 typedef struct reader_s {
     const char *at;
     const char *end;
+    bool escaped;
     char character[CHARACTER_MAX]; /* unescaped, being read */
     size_t size;
     size_t next;
@@ -253,8 +254,10 @@ compare_keys(const void *left, const void *right)
 static int
 compare_escaped(const inside_t *a, const inside_t *b)
 {
-    reader_t left = {.at = a->data, .end = a->data + a->size};
-    reader_t right = {.at = b->data, .end = b->data + b->size};
+    reader_t left = {
+        .at = a->data, .end = a->data + a->size, .escaped = a->escaped};
+    reader_t right = {
+        .at = b->data, .end = b->data + b->size, .escaped = b->escaped};
     int l, r;
 
     do {
@@ -275,7 +278,7 @@ next_byte(reader_t *reader)
     if (reader->at == reader->end) {
         return -1;
     }
-    if (*reader->at != '\\') {
+    if (!reader->escaped || *reader->at != '\\') {
         return (unsigned char) *reader->at++;
     }
     reader->size = unescape(&reader->at, reader->character);
