@@ -39,6 +39,7 @@ ngx_int_t
 ngx_http_webrtc_signal_handler(ngx_http_request_t *r)
 {
     ngx_int_t                           rc;
+    ngx_uint_t                          body;
     wsig_reply_t                        reply;
     wsig_request_t                      request;
     ngx_http_cleanup_t                 *cln;
@@ -50,6 +51,10 @@ ngx_http_webrtc_signal_handler(ngx_http_request_t *r)
                       "webrtc signal cannot serve a subrequest");
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    /* discarding changes what the headers say of it */
+
+    body = r->headers_in.content_length_n > 0 || r->headers_in.chunked;
 
     rc = ngx_http_discard_request_body(r);
 
@@ -65,9 +70,7 @@ ngx_http_webrtc_signal_handler(ngx_http_request_t *r)
 
     wsig_handshake(&request, &wlcf->core, &reply);
 
-    if (reply.status == NGX_HTTP_SWITCHING_PROTOCOLS
-        && (r->headers_in.content_length_n > 0 || r->headers_in.chunked))
-    {
+    if (reply.status == NGX_HTTP_SWITCHING_PROTOCOLS && body) {
         reply.status = NGX_HTTP_BAD_REQUEST;
         reply.why = "the request has a body";
     }
@@ -502,10 +505,12 @@ static void
 ngx_http_webrtc_signal_detach_handler(ngx_event_t *ev)
 {
     wsig_worker_t                 *worker;
+    ngx_connection_t              *c;
     ngx_http_request_t            *r;
     ngx_http_webrtc_signal_ctx_t  *ctx;
 
     r = ev->data;
+    c = r->connection;
     ctx = ngx_http_get_module_ctx(r, ngx_http_webrtc_signal_module);
 
     worker = ngx_http_webrtc_signal_worker(r);
@@ -515,6 +520,7 @@ ngx_http_webrtc_signal_detach_handler(ngx_event_t *ev)
            != NGX_OK)
     {
         ngx_http_finalize_request(r, NGX_ERROR);
+        ngx_http_run_posted_requests(c);
     }
 }
 
