@@ -2,11 +2,14 @@
 /*
  * browser.js: people at real browsers, for t/html.
  *
- *   const { inOwnNetwork, launch } = require('../lib/browser');
+ *   const { inOwnNetwork, onEachServer } = require('../lib/browser');
  *   inOwnNetwork();
- *   const browser = await launch();
- *   const alice = await browser.person('alice', s.https);
- *   await alice.join();
+ *   onEachServer({ settings: { ring_timeout: '2s' } }, {
+ *     async 'she is let in'(c) {
+ *       const alice = await c.person('alice');
+ *       await alice.join();
+ *     },
+ *   });
  *
  * A person does what a person can do: press what is to be seen.  What only the
  * browser knows (decoded frames, chosen candidates) comes from the page's peer
@@ -16,7 +19,8 @@
 const assert = require('assert');
 const { spawnSync } = require('child_process');
 const { chromium } = require('playwright-core');
-const { until } = require('./server');
+const { servers, startServer, until } = require('./server');
+const { attempt, later } = require('./tap');
 
 const CHROMIUM = process.env.WSIG_CHROMIUM || '/usr/bin/chromium';
 const WAIT = 10000;
@@ -42,13 +46,45 @@ function inOwnNetwork() {
     return;
   }
   const { status, error } = spawnSync('unshare',
-    ['--net', 'sh', '-c', 'ip link set lo up && ip addr add 192.0.2.1/32 dev lo && ip route add default dev lo src 192.0.2.1 && exec "$@"', 'sh',
+    ['--net', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh',
      process.execPath, ...process.execArgv, ...process.argv.slice(1)],
     { stdio: 'inherit', env: { ...process.env, WSIG_OWN_NETWORK: '1' } });
   if (error) {
     throw error;
   }
   process.exit(status === null ? 1 : status);
+}
+
+/*
+ * One server and one browser serve all tests; what a test opened is closed
+ * after it.  options: startServer's, or a function that makes them ready.  ms:
+ * of one test.  Under /webrtc/ the policy holds.
+ */
+function onEachServer(options, tests, ms = 45000) {
+  for (const server of servers) {
+    later(() => runOn(server, options, tests, ms));
+  }
+}
+
+async function runOn(server, options, tests, ms) {
+  const c = { person: (name, more) => c.browser.person(name, c.s.https, more) };
+  const started = await attempt(`${server}: it starts`, async () => {
+    const own = typeof options === 'function' ? await options() : options;
+    c.s = await startServer({ server, workers: 2,
+      pageHeaders: { 'Content-Security-Policy': POLICY }, ...own });
+    c.browser = await launch();
+  });
+  if (!started) {
+    return;
+  }
+  for (const [what, run] of Object.entries(tests)) {
+    await attempt(`${server}: ${what}`, () => run(c), ms);
+    await c.browser.clear();
+  }
+  await attempt(`${server}: it ends in good order`, async () => {
+    await c.browser.close();
+    await c.s.stop();
+  });
 }
 
 /*
@@ -191,4 +227,4 @@ class Person {
   }
 }
 
-module.exports = { inOwnNetwork, launch, Person, POLICY };
+module.exports = { inOwnNetwork, launch, onEachServer };

@@ -28,7 +28,7 @@ class Client {
     }
     this.options = options;
     this.inbox = [];
-    this.waiting = null;
+    this.waiting = new Set();
     this.pings = 0;
     this.end = null; // {code, reason} once it is closed
     this.status = 101; // of the handshake
@@ -80,18 +80,21 @@ class Client {
   }
 
   wake() {
-    if (this.waiting) {
-      const waiting = this.waiting;
-      this.waiting = null;
-      waiting();
-    }
+    const waiting = [...this.waiting];
+    this.waiting.clear();
+    waiting.forEach((done) => done());
   }
 
   /* Wait for something to arrive, or for the end, or for ms. */
   change(ms) {
     return new Promise((resolve) => {
-      const timer = setTimeout(() => { this.waiting = null; resolve(); }, ms);
-      this.waiting = () => { clearTimeout(timer); resolve(); };
+      const done = () => {
+        clearTimeout(timer);
+        this.waiting.delete(done);
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      this.waiting.add(done);
     });
   }
 

@@ -82,34 +82,48 @@ class Context {
   }
 }
 
-/* options: startServer's, and schemes: ['ws', 'wss'], ms: of one test. */
+/*
+ * options: startServer's, and
+ *   schemes  ['ws', 'wss']
+ *   ms       that one test may take
+ *   fresh    true: each test gets a server of its own
+ */
 function scenarios(options, tests) {
   for (const server of servers) {
-    later(() => runOn(server, options, tests));
+    later(() => runOn({ ...options, server }, tests));
   }
 }
 
-async function runOn(name, options, tests) {
-  let s;
-  const started = await attempt(`${name}: the server starts`, async () => {
-    s = await startServer({ ...options, server: name });
-  });
-  if (!started) {
+async function runOn(options, tests) {
+  const { server, fresh, schemes = ['ws', 'wss'], ms } = options;
+  let s = null;
+  if (!fresh && !await attempt(`${server}: the server starts`, async () => {
+    s = await startServer(options);
+  })) {
     return;
   }
-  for (const scheme of options.schemes || ['ws', 'wss']) {
+  for (const scheme of schemes) {
     for (const [what, run] of Object.entries(tests)) {
-      await attempt(`${name} ${scheme}: ${what}`, async () => {
-        const c = new Context(s, scheme);
-        try {
-          await run(c);
-        } finally {
-          await c.closeAll();
-        }
-      }, options.ms);
+      await attempt(`${server} ${scheme}: ${what}`,
+                    () => runOne(s, options, scheme, run), ms);
     }
   }
-  await attempt(`${name}: the server ends in good order`, () => s.stop());
+  if (!fresh) {
+    await attempt(`${server}: the server ends in good order`, () => s.stop());
+  }
+}
+
+async function runOne(s, options, scheme, run) {
+  const server = s || await startServer(options);
+  const c = new Context(server, scheme);
+  try {
+    await run(c);
+  } finally {
+    await c.closeAll();
+  }
+  if (!s) {
+    await server.stop();
+  }
 }
 
 module.exports = { scenarios };
