@@ -62,9 +62,8 @@ build/nginx/Makefile: ngx_webrtc_signal/config $(NGINX_SRC)/conf_flags Makefile
 
 $(MODULE): build/nginx/Makefile build/libwsig.a $(NGINX) \
 		$(wildcard ngx_webrtc_signal/*.h shared/*.h)
-	@rm -f build/nginx/$(@F)
-	@find build/nginx/addon -name '*.o' -delete 2>/dev/null || true
 	$(MAKE) -s -C $(NGINX_SRC) -f $(CURDIR)/build/nginx/Makefile modules
+	@! nm -u build/nginx/$(@F) | grep wsig_ # or nginx would not load it
 	cp build/nginx/$(@F) $@
 
 # Tests in C: all of t/lib goes into each.
