@@ -1,0 +1,130 @@
+#!/usr/bin/env node
+'use strict';
+/*
+ * A wrong value is an error at the server's own check, which names the
+ * directive, the value and what is allowed.
+ */
+
+const assert = require('assert');
+const fs = require('fs');
+const path = require('path');
+const { test } = require('../lib/tap');
+const { servers, checkConfiguration, startServer } =
+  require('../lib/server');
+const { Native } = require('../lib/client');
+
+const good = {
+  guests: ['off', 'call', 'all'],
+  origin: ['same', 'any', 'https://a.test', ['https://a.test', 'http://b:1']],
+  max_message: ['1k', '64k', '128K', '1000'],
+  max_backlog: ['64k', '256k', '1m'],
+  max_peers: ['0', '1', '100000'],
+  rate: ['0', '50/s', '50/s burst=200', '1/s burst=1'],
+  ping: ['1s', '25s', '5m'],
+  hello_timeout: ['1s', '10s'],
+  ring_timeout: ['1s', '45s'],
+  turn_ttl: ['1m', '1h', '24h'],
+  ice_server: ['stun:a.test', 'stun:a.test:3478', 'stuns:a.test:5349',
+               ['stun:a.test', 'stun:b.test:1']],
+  identity: ['remote_user', 'none'],
+  realm: ['host', 'example.org'],
+};
+
+const bad = {
+  guests: ['none', 'on', 'ALL', '1'],
+  origin: ['example.org', 'same same', '*', 'ftp://a.test', 'https://a.test/x',
+           'https://'],
+  max_message: ['0', 'x', '-1', '64kb', '1g', '999999m', '1.5k'],
+  max_backlog: ['x', '-1', '64kb'],
+  max_peers: ['x', '-1', '1.5', '99999999999'],
+  rate: ['x', '-1/s', '50', '50/m', '50/s burst=x', '50/s burst=-1',
+         '0/s burst=0', '50/s bursts=1'],
+  ping: ['0', 'x', '-1s', '25x', '10000d'],
+  hello_timeout: ['0', 'x', '-1s'],
+  ring_timeout: ['0', 'x', '-1s'],
+  turn_ttl: ['0', 'x', '-1h'],
+  ice_server: ['a.test', 'http://a.test', 'stun:', 'turn', 'stun://a.test'],
+  turn_secret_file: ['/nowhere/at/all'],
+};
+
+for (const server of servers) {
+  test(`${server}: good values are taken`, async () => {
+    for (const [name, values] of Object.entries(good)) {
+      for (const value of values) {
+        const { ok, text } = await checkConfiguration(
+          { server, settings: { [name]: value } });
+        assert(ok, `${name} ${value}: ${text}`);
+        assert.doesNotMatch(text, /\[(alert|crit)\]/);
+      }
+    }
+  });
+
+  test(`${server}: wrong values are errors that name them`, async () => {
+    for (const [name, values] of Object.entries(bad)) {
+      for (const value of values) {
+        const { ok, text } = await checkConfiguration(
+          { server, settings: { [name]: value } });
+        assert(!ok, `${name} ${value} was taken`);
+        const word = value.split(' ').pop();
+        const line = text.split('\n').find((l) => l.includes('[emerg]')
+                                                  && l.includes(name));
+        assert(line, `${name} ${value}: ${text}`);
+        assert(line.includes(value) || line.includes(word),
+               `the value is not named: ${line}`);
+      }
+    }
+  });
+
+  test(`${server}: TURN without a secret is an error`, async () => {
+    const { ok, text } = await checkConfiguration(
+      { server, settings: { ice_server: 'turn:a.test' } });
+    assert(!ok);
+    assert.match(text, /turn_secret_file/);
+    const good = await checkConfiguration(
+      { server, settings: { ice_server: 'turn:a.test' }, secrets: ['x'] });
+    assert(good.ok, good.text);
+  });
+
+  test(`${server}: two hosts without a name need a realm`, async () => {
+    const hosts = (settings) => [
+      { names: ['_'], settings },
+      { names: ['~^(www\\.)?x\\.test$'], settings }];
+    const without = await checkConfiguration({ server, hosts: hosts({}) });
+    assert(!without.ok);
+    assert.match(without.text, /realm/);
+    const named = await checkConfiguration({ server,
+                                             hosts: hosts({ realm: 'x' }) });
+    assert(named.ok, named.text);
+  });
+
+  test(`${server}: a zone needs a size and a path that can be`, async () => {
+    for (const [zone, zoneSize] of [
+      ['/dev/shm/x/zone', '1k'], ['/dev/shm/x/zone', 'x'],
+      ['/nowhere/at/all/zone', '16m'], [`/dev/shm/${'x'.repeat(90)}/zone`,
+                                        '16m']]) {
+      const { ok, text } = await checkConfiguration({ server, zone, zoneSize });
+      assert(!ok, `${zone} ${zoneSize}`);
+      assert.match(text, /zone/);
+    }
+  });
+
+  test(`${server}: the check makes no zone`, async () => {
+    const { ok, text, zone } = await checkConfiguration({ server });
+    assert(ok, text);
+    assert(!fs.existsSync(path.dirname(zone)));
+  });
+
+  test(`${server}: the check leaves a running server alone`, async () => {
+    const s = await startServer({ server });
+    const alice = new Native(`${s.ws}/webrtc/signal`);
+    await alice.hello('alice');
+    const { ok, text } = await checkConfiguration({ server, zone: s.zone });
+    assert(ok, text);
+    await s.reload();
+    const bob = new Native(`${s.ws}/webrtc/signal`);
+    await bob.hello('bob');
+    assert.equal(bob.welcome.count, 2);
+    await Promise.all([alice.close(), bob.close()]);
+    await s.stop();
+  });
+}

@@ -1,0 +1,138 @@
+#!/usr/bin/env node
+'use strict';
+/*
+ * The status text, as Prometheus reads it (text format 0.0.4).
+ */
+
+const assert = require('assert');
+const { scenarios } = require('../lib/scenarios');
+const { Native } = require('../lib/client');
+const { answered, ended } = require('../lib/call');
+const { get } = require('../lib/web');
+
+/* {sample: value} and {metric: type} of the text; throws where it is no text
+ * of the format. */
+function parse(text) {
+  const samples = {};
+  const types = {};
+  assert(text.endsWith('\n'));
+  for (const line of text.trimEnd().split('\n')) {
+    let match = /^# HELP ([a-zA-Z_:][\w:]*) .+$/.exec(line);
+    if (match) {
+      continue;
+    }
+    match = /^# TYPE ([a-zA-Z_:][\w:]*) (counter|gauge|histogram)$/.exec(line);
+    if (match) {
+      assert(!(match[1] in types), `two types: ${line}`);
+      types[match[1]] = match[2];
+      continue;
+    }
+    match = new RegExp('^(([a-zA-Z_:][\\w:]*)'
+      + '(?:\\{[a-zA-Z_]\\w*="(?:[^"\\\\]|\\\\.)*"'
+      + '(?:,[a-zA-Z_]\\w*="(?:[^"\\\\]|\\\\.)*")*\\})?)'
+      + ' (\\d+(?:\\.\\d+)?)$').exec(line);
+    assert(match, `no sample: ${line}`);
+    const [, sample, name, value] = match;
+    assert(name in types, `no type before ${line}`);
+    assert(!(sample in samples), `twice: ${line}`);
+    samples[sample] = Number(value);
+    if (types[name] === 'counter') {
+      assert(name.endsWith('_total'), `a counter's name: ${name}`);
+    }
+  }
+  return { samples, types };
+}
+
+async function read(c) {
+  const { status, headers, body } = await get(c.web, '/webrtc/status');
+  assert.equal(status, 200);
+  assert.match(headers['content-type'], /^text\/plain; version=0\.0\.4/);
+  return { ...parse(body), worker: Number(headers['x-worker']) };
+}
+
+const typeOf = (types, sample) => types[sample.replace(/\{.*/, '')];
+
+/* Samples of this type that grew by exactly n. */
+const grown = (before, after, type, n) => Object.keys(after.samples).filter(
+  (sample) => typeOf(after.types, sample) === type
+    && after.samples[sample] - (before.samples[sample] || 0) === n);
+
+scenarios({ settings: { rate: '0' } }, {
+  async 'it is what Prometheus reads, and not empty'(c) {
+    const { samples, types } = await read(c);
+    assert(Object.keys(samples).length >= 5, JSON.stringify(samples));
+    assert(Object.values(types).includes('gauge'));
+    assert(Object.values(types).includes('counter'));
+    for (const name of Object.keys(types)) {
+      assert.match(name, /^webrtc_signal_[a-z0-9_]+$/);
+    }
+  },
+
+  async 'peers are counted, over all workers'(c) {
+    const first = await c.native('first');
+    const before = await read(c);
+    for (let i = 0; i < 7; i++) {
+      await c.native(`user ${i}`);
+    }
+    const after = await read(c);
+    assert(grown(before, after, 'gauge', 7).length > 0, 'a gauge of peers');
+    await Promise.all(c.clients.filter((client) => client !== first)
+      .map((client) => client.close()));
+    const last = await read(c);
+    const [peers] = grown(before, after, 'gauge', 7);
+    assert.equal(last.samples[peers], before.samples[peers], peers);
+  },
+
+  async 'each worker tells the same'(c) {
+    await c.native('alice');
+    const seen = new Map();
+    for (let i = 0; i < 60 && seen.size < 2; i++) {
+      const { worker, samples } = await read(c);
+      seen.set(worker, samples);
+    }
+    assert.equal(seen.size, 2);
+    const [one, two] = [...seen.values()];
+    assert.deepEqual(Object.keys(one), Object.keys(two));
+  },
+
+  async 'calls and texts move the counters, and none goes back'(c) {
+    const before = await read(c);
+    const alice = await c.native('alice');
+    const bob = await c.native('bob', { off: alice.worker });
+    const call = await answered(alice, bob);
+    const during = await read(c);
+    assert(grown(before, during, 'gauge', 1).length > 0, 'a gauge of calls');
+    for (let i = 0; i < 100; i++) {
+      alice.send({ type: 'signal', call, data: i });
+      await bob.next('signal');
+    }
+    bob.send({ type: 'hangup', call });
+    await ended(alice, call, 'hangup');
+    const wrong = await c.open(Native);
+    wrong.send('no JSON');
+    await wrong.ends(4400);
+    const after = await read(c);
+    const moved = Object.keys(after.samples).filter((sample) =>
+      typeOf(after.types, sample) === 'counter'
+      && after.samples[sample] > (before.samples[sample] || 0));
+    assert(moved.length >= 3, `moved: ${moved}`);
+    assert(moved.some((sample) =>
+      after.samples[sample] - (before.samples[sample] || 0) >= 100),
+           'a counter of texts');
+    for (const [sample, value] of Object.entries(before.samples)) {
+      if (typeOf(before.types, sample) === 'counter') {
+        assert(after.samples[sample] >= value, sample);
+      }
+    }
+  },
+
+  async 'it is read only, and not stored'(c) {
+    assert.equal((await get(c.web, '/webrtc/status',
+                            { method: 'POST' })).status, 405);
+    assert.equal((await get(c.web, '/webrtc/status',
+                            { method: 'HEAD' })).status, 200);
+    await c.native('somebody');
+    const { body } = await get(c.web, '/webrtc/status');
+    assert(!body.includes('somebody'), 'no names');
+  },
+});
