@@ -108,12 +108,12 @@ demo:
 	$(MAKE) all
 	config/demo.sh $(SERVER)
 
-PAGES = $(DESTDIR)/usr/share/webrtc-signal
+SHARE = $(DESTDIR)/usr/share/webrtc-signal
 install: all
 	install -D -m 644 $(MODULE) -t $(DESTDIR)/usr/lib/nginx/modules
-	install -d $(PAGES)/config
-	cp -R html $(PAGES)
-	cp config/*.conf $(PAGES)/config
+	install -d $(SHARE)/html $(SHARE)/config
+	cp -R html/. $(SHARE)/html
+	install -m 644 config/*.conf $(SHARE)/config
 
 clean:
 	rm -rf build
