@@ -9,7 +9,6 @@
 
 
 typedef struct {
-    wsig_zone_t                *zone;         /* that the worker uses */
     wsig_worker_t              *worker;       /* NULL: no slot was free */
     int64_t                     drain;
     ngx_connection_t           *doorbell;
@@ -122,15 +121,9 @@ ngx_http_webrtc_signal_zone_warn(void *ctx, const char *text)
 static void
 ngx_http_webrtc_signal_zone_cleanup(void *data)
 {
-    wsig_zone_t *zone = data;
+    /* in a worker this comes after exit_process */
 
-    /* without a master, the worker may outlive the cycle that it began in */
-
-    if (zone && zone == ngx_http_webrtc_signal_process.zone) {
-        ngx_http_webrtc_signal_stop();
-    }
-
-    wsig_zone_close(zone);
+    wsig_zone_close(data);
 }
 
 
@@ -249,7 +242,6 @@ ngx_http_webrtc_signal_start(ngx_http_webrtc_signal_main_conf_t *wmcf,
         return NGX_ERROR;
     }
 
-    process->zone = wmcf->zone;
     process->drain = wmcf->drain;
 
     process->doorbell = ngx_http_webrtc_signal_watch(
@@ -333,7 +325,6 @@ ngx_http_webrtc_signal_stop(void)
     }
 
     process->worker = NULL;
-    process->zone = NULL;
     process->doorbell = NULL;
 }
 
