@@ -28,7 +28,7 @@
  * @typedef {{audio: boolean, video: boolean}} Sending
  */
 
-const CONNECT_TIME = 30000;
+const CONNECT_TIME = 20000;
 const RECOVER_TIME = 20000;
 /* Long enough for a last text on the data channel to leave. */
 const LAST_WORDS_TIME = 300;
