@@ -11,9 +11,9 @@ typedef struct wsig_bucket_s {
     int64_t full; /* when it is full again, in microseconds; 0: it is */
 } wsig_bucket_t;
 
-/* Take one.  Returns 0, or how many milliseconds to wait before the next try;
- * nothing was taken then.  rate: tokens a second, 0 takes always; burst: what
- * the bucket holds, at least 1. */
+/* Take one, always; returns how many milliseconds to wait before the next, 0
+ * while the bucket has some.  rate: tokens a second, 0: no limit; burst: what
+ * the bucket holds. */
 int64_t wsig_bucket_take(wsig_bucket_t *bucket, uint32_t rate, uint32_t burst,
                          int64_t now_ms);
 

@@ -16,6 +16,7 @@
 #include "wsig_call.h"
 #include "wsig_frame.h"
 #include "wsig_limit.h"
+#include "wsig_mailbox.h"
 #include "wsig_presence.h"
 #include "wsig_timers.h"
 #include "wsig_ws.h"
@@ -58,6 +59,7 @@ struct wsig_peer_s {
     const wsig_conf_t *conf;
     wsig_peer_t *next; /* of the worker's; of the dead */
     wsig_peer_t *previous;
+    wsig_peer_t *next_attention; /* of those to look at before we return */
     wsig_peer_t *next_in_realm;
     wsig_peer_t *previous_in_realm;
     wsig_node_t node; /* by slot, once it is registered */
@@ -81,7 +83,7 @@ struct wsig_peer_s {
     int64_t probed; /* when it was asked whether it is there; 0: not */
     int64_t held;   /* until then; 0: not */
     int64_t looked; /* at its calls */
-    wsig_address_t prober;
+    uint32_t prober; /* the serial of its claim */
     uint32_t prober_worker;
     uint32_t prober_epoch;
     uint32_t serial; /* of its claim */
@@ -94,10 +96,13 @@ struct wsig_peer_s {
     uint8_t name_size;
     bool verified;
     bool listed; /* it got a list, so it gets deltas */
-    bool wants_all; /* hello said nothing else: kept while it claims */
     bool deaf;   /* what it sends cannot be read any more */
+    bool attention; /* it is on that list */
     bool displaced; /* its slot must be looked at */
-    bool bye;
+    bool doomed;    /* it cannot be written to: doom tells the code */
+    bool bye;       /* it said so, or closed as one who leaves for good */
+    bool answered;  /* its Close came */
+    uint16_t doom;  /* 0: the connection is broken */
     uint16_t realm_size;
     uint16_t identity_size;
     char strings[]; /* realm, identity */
@@ -122,33 +127,39 @@ wsig_peer_identity(const wsig_peer_t *peer)
                          peer->identity_size};
 }
 
-/* Send.  A peer that has too much to read already is closed with 1013.  Takes
- * no reference; frame may be NULL (memory was short): 1013 too. */
-void wsig_peer_send(wsig_peer_t *peer, wsig_frame_t *frame, wsig_time_t now);
+/* Send a frame and give it away; NULL: memory was short.  Where it cannot be
+ * sent the peer is doomed: closed before the entry point returns, 1013. */
+void wsig_peer_send(wsig_peer_t *peer, wsig_frame_t *frame);
 
-/* The same, and give the frame away. */
-void wsig_peer_give(wsig_peer_t *peer, wsig_frame_t *frame, wsig_time_t now);
+/* Send one that others get too. */
+void wsig_peer_share(wsig_peer_t *peer, wsig_frame_t *frame);
+
+/* Move to the end of the realm's peers of this worker. */
+void wsig_peer_to_end(wsig_peer_t *peer);
 
 /* Close with a code and words; the peer leaves the realm at once. */
 void wsig_peer_close(wsig_peer_t *peer, uint16_t code, const char *why,
                      wsig_time_t now);
 
-/* Ask for a name, valid and copied.  The dialect is called when it is had; the
+/* Ask for a valid name.  The dialect's joined is called when it is had; the
  * peer is closed where it is not. */
 void wsig_peer_claim(wsig_peer_t *peer, wsig_text_t name, wsig_time_t now);
 
-/* Asked whether it is there, for the sake of who asked. */
+/* Somebody asks whether it is there. */
 void wsig_peer_probe(wsig_peer_t *peer, const wsig_record_t *record,
                      wsig_time_t now);
-
-/* The one whose name a claiming peer wants is there. */
-void wsig_peer_refuse(wsig_peer_t *peer, wsig_time_t now);
 
 /* Its timer has fired. */
 void wsig_peer_due(wsig_peer_t *peer, wsig_time_t now);
 
-/* Look whether its slot is still its own. */
-void wsig_peer_verify(wsig_peer_t *peer, wsig_time_t now);
+/* Set the timer to what is due next. */
+void wsig_peer_schedule(wsig_peer_t *peer, wsig_time_t now);
+
+/* Do what was put off: see wsig_worker_attend. */
+void wsig_peer_attend(wsig_peer_t *peer, wsig_time_t now);
+
+/* Out at once, without a Close; the host gets its connection back. */
+void wsig_peer_drop(wsig_peer_t *peer, wsig_time_t now);
 
 void wsig_peer_free(wsig_peer_t *peer);
 

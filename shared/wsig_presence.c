@@ -36,8 +36,8 @@ wsig_presence_init(wsig_presence_t *presence, wsig_zone_t *zone,
     return presence->entries != NULL ? WSIG_OK : WSIG_NOMEM;
 }
 
-static void
-wsig_realm_soil(wsig_presence_t *presence, wsig_realm_t *realm)
+void
+wsig_presence_soil(wsig_presence_t *presence, wsig_realm_t *realm)
 {
     if (!realm->is_dirty) {
         realm->is_dirty = true;
@@ -50,7 +50,7 @@ static void
 wsig_user_soil(wsig_presence_t *presence, wsig_realm_t *realm,
                wsig_user_t *user)
 {
-    wsig_realm_soil(presence, realm);
+    wsig_presence_soil(presence, realm);
     if (!user->dirty) {
         user->dirty = true;
         user->next_dirty = realm->dirty;
@@ -97,7 +97,7 @@ wsig_user_update(wsig_presence_t *presence, wsig_realm_t *realm,
     wsig_user_soil(presence, realm, user);
 }
 
-static wsig_user_t *
+wsig_user_t *
 wsig_realm_user(const wsig_realm_t *realm, wsig_text_t name, uint32_t hash)
 {
     wsig_node_t *node = NULL;
@@ -168,7 +168,7 @@ wsig_presence_realm(wsig_presence_t *presence, const wsig_realm_id_t *id)
         return NULL;
     }
     realm->id = *id;
-    wsig_realm_soil(presence, realm); /* freed, should nobody come */
+    wsig_presence_soil(presence, realm); /* freed, should nobody come */
     return realm;
 }
 
@@ -329,11 +329,22 @@ wsig_user_news(const wsig_user_t *user, uint64_t since)
                : WSIG_NEWS_NONE;
 }
 
+wsig_realm_t *
+wsig_presence_pop(wsig_presence_t *presence)
+{
+    wsig_realm_t *realm = presence->dirty;
+
+    if (realm != NULL) {
+        presence->dirty = realm->next_dirty;
+        realm->is_dirty = false;
+    }
+    return realm;
+}
+
 void
 wsig_presence_settle(wsig_presence_t *presence, wsig_realm_t *realm)
 {
     wsig_user_t *user, *next;
-    wsig_realm_t **link = &presence->dirty;
 
     for (user = realm->dirty; user != NULL; user = next) {
         next = user->next_dirty;
@@ -344,11 +355,6 @@ wsig_presence_settle(wsig_presence_t *presence, wsig_realm_t *realm)
     }
     realm->dirty = NULL;
     realm->flushed = realm->number;
-    while (*link != realm) {
-        link = &(*link)->next_dirty;
-    }
-    *link = realm->next_dirty;
-    realm->is_dirty = false;
     if (realm->users.n == 0 && realm->n_peers == 0) {
         wsig_table_remove(&presence->realms, &realm->node);
         wsig_table_free(&realm->users);
@@ -360,6 +366,7 @@ void
 wsig_presence_free(wsig_presence_t *presence)
 {
     uint32_t slot, slots = wsig_presence_slots(presence);
+    wsig_realm_t *realm;
 
     if (presence->entries == NULL) {
         return;
@@ -369,8 +376,8 @@ wsig_presence_free(wsig_presence_t *presence)
             wsig_entry_drop(presence, slot);
         }
     }
-    while (presence->dirty != NULL) {
-        wsig_presence_settle(presence, presence->dirty);
+    while ((realm = wsig_presence_pop(presence)) != NULL) {
+        wsig_presence_settle(presence, realm);
     }
     wsig_table_free(&presence->realms);
     free(presence->entries);

@@ -56,6 +56,9 @@ struct wsig_realm_s {
     uint64_t flushed;  /* all changes up to it were told */
     uint32_t n_peers;  /* of this worker */
     struct wsig_peer_s *peers;
+    struct wsig_peer_s *last_peer;
+    uint64_t counted;   /* names as of this number were counted for those */
+    int64_t counted_at; /* who get no list, at this time */
 };
 
 typedef struct wsig_presence_s {
@@ -83,6 +86,10 @@ void wsig_presence_read(wsig_presence_t *presence);
 wsig_realm_t *wsig_presence_realm(wsig_presence_t *presence,
                                   const wsig_realm_id_t *id);
 
+/* By the hash of wsig_name_hash; NULL: never heard of. */
+wsig_user_t *wsig_realm_user(const wsig_realm_t *realm, wsig_text_t name,
+                             uint32_t hash);
+
 /* NULL: not present. */
 wsig_user_t *wsig_presence_user(const wsig_presence_t *presence,
                                 const wsig_realm_t *realm, wsig_text_t name);
@@ -103,7 +110,14 @@ typedef enum {
 /* What to say of a dirty user to somebody who knows all up to a number. */
 wsig_news_t wsig_user_news(const wsig_user_t *user, uint64_t since);
 
-/* All was told: realm->flushed is realm->number.  The realm may be freed. */
+/* Take a realm with changes from the list of those; NULL: none. */
+wsig_realm_t *wsig_presence_pop(wsig_presence_t *presence);
+
+/* Of a popped realm: all was told, realm->flushed is realm->number.  The realm
+ * may be freed. */
 void wsig_presence_settle(wsig_presence_t *presence, wsig_realm_t *realm);
+
+/* Put a realm on that list again. */
+void wsig_presence_soil(wsig_presence_t *presence, wsig_realm_t *realm);
 
 #endif

@@ -42,7 +42,7 @@
 typedef enum {
     WSIG_COUNT_CONNECTIONS,
     WSIG_COUNT_TEXTS_IN,
-    WSIG_COUNT_TEXTS_OUT,
+    WSIG_COUNT_FRAMES_OUT,
     WSIG_COUNT_RELAYED, /* texts from peer to peer */
     WSIG_COUNT_MAILED,  /* those of them that went to another worker */
     WSIG_COUNT_CALLS,
@@ -50,6 +50,7 @@ typedef enum {
     WSIG_COUNT_ERRORS, /* error texts and refusals */
     WSIG_COUNT_HELD,   /* peers held back over their rate */
     WSIG_COUNT_SLOW,   /* peers closed for not reading */
+    WSIG_COUNT_CLOSES, /* connections that the server closed */
     WSIG_COUNT_DEATHS, /* workers found dead */
     WSIG_COUNTERS
 } wsig_counter_t;

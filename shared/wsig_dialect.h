@@ -1,0 +1,39 @@
+/*
+ * wsig_dialect.h: what a dialect does with the texts of its peers.
+ */
+
+#ifndef WSIG_DIALECT_H
+#define WSIG_DIALECT_H
+
+#include "wsig_worker.h"
+
+typedef struct wsig_dialect_ops_s {
+    /* A text came. */
+    void (*text)(wsig_peer_t *peer, wsig_text_t text, wsig_time_t now);
+
+    /* The name is had: say welcome. */
+    void (*joined)(wsig_peer_t *peer, wsig_time_t now);
+
+    /* Another peer's text, rendered; the frame stays the caller's. */
+    void (*deliver)(wsig_peer_t *peer, uint64_t call, wsig_frame_t *frame,
+                    wsig_time_t now);
+
+    /* Look at a call again. */
+    void (*note)(wsig_peer_t *peer, uint64_t call, wsig_time_t now);
+
+    /* Tell this worker's peers of a realm what changed; true: there is more
+     * to tell later. */
+    bool (*flush)(wsig_worker_t *worker, wsig_realm_t *realm, wsig_time_t now);
+} wsig_dialect_ops_t;
+
+extern const wsig_dialect_ops_t wsig_dialect_native;
+extern const wsig_dialect_ops_t wsig_dialect_article;
+
+static inline const wsig_dialect_ops_t *
+wsig_dialect(const wsig_peer_t *peer)
+{
+    return peer->dialect == WSIG_ARTICLE ? &wsig_dialect_article
+                                         : &wsig_dialect_native;
+}
+
+#endif

@@ -1,0 +1,760 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "wsig_dialect.h"
+
+#define CLOSE_WAIT 2000  /* ms for the client's Close, or for ours to go */
+#define PROBE_WAIT 2000  /* ms that an asked holder has */
+#define CLAIM_WAIT 2600  /* ms until the newcomer gives up: a bit more */
+#define CLAIM_RETRY 100  /* ms */
+#define LOOK_EVERY 1000  /* ms, at one's calls, should a note be lost */
+#define RELAY_WAIT 10    /* ms, while other workers do not keep up */
+#define REASON_MAX 123   /* bytes of words in a Close (RFC 6455, 5.5.1) */
+
+static void wsig_peer_input(wsig_peer_t *peer, uint8_t *data, size_t size,
+                            wsig_time_t now);
+static void wsig_peer_event(wsig_peer_t *peer, wsig_ws_event_t *event,
+                            wsig_time_t now);
+static void wsig_peer_heard(wsig_peer_t *peer, wsig_time_t now);
+static void wsig_peer_hold(wsig_peer_t *peer, int64_t wait, wsig_time_t now);
+static void wsig_peer_release(wsig_peer_t *peer, wsig_time_t now);
+static void wsig_peer_flush(wsig_peer_t *peer);
+static void wsig_peer_doom(wsig_peer_t *peer, uint16_t code);
+static void wsig_peer_leave(wsig_peer_t *peer, wsig_time_t now);
+static void wsig_peer_end(wsig_peer_t *peer);
+static void wsig_peer_try(wsig_peer_t *peer, wsig_time_t now);
+static void wsig_peer_join(wsig_peer_t *peer, wsig_time_t now);
+static void wsig_peer_ask(wsig_peer_t *peer, const wsig_slot_t *holder,
+                          wsig_address_t at, wsig_time_t now);
+static void wsig_peer_link(wsig_peer_t *peer);
+static void wsig_peer_unlink(wsig_peer_t *peer);
+static void wsig_peer_log_end(wsig_peer_t *peer, wsig_time_t now);
+
+wsig_peer_t *
+wsig_peer_open(wsig_worker_t *worker, const wsig_admission_t *admission,
+               void *connection, wsig_time_t now)
+{
+    wsig_peer_t *peer;
+
+    if (wsig_timers_reserve(&worker->timers, (uint32_t) worker->n_peers + 1)
+        != WSIG_OK) {
+        return NULL;
+    }
+    peer = calloc(1, sizeof(*peer) + admission->realm.size
+                         + admission->identity.size);
+    if (peer == NULL) {
+        return NULL;
+    }
+    if (wsig_realm_id(worker->zone, admission->dialect, admission->realm,
+                      &peer->realm_id)
+        != WSIG_OK) {
+        free(peer);
+        return NULL;
+    }
+    peer->worker = worker;
+    peer->connection = connection;
+    peer->conf = admission->conf;
+    peer->dialect = (uint8_t) admission->dialect;
+    peer->realm_size = (uint16_t) admission->realm.size;
+    peer->identity_size = (uint16_t) admission->identity.size;
+    memcpy(peer->strings, admission->realm.data, peer->realm_size);
+    if (peer->identity_size > 0) {
+        memcpy(peer->strings + peer->realm_size, admission->identity.data,
+               peer->identity_size);
+    }
+    peer->verified = peer->identity_size > 0;
+    peer->opened = now.mono;
+    peer->heard = now.mono;
+    peer->until = now.mono + peer->conf->hello_timeout;
+    peer->next = worker->peers;
+    if (worker->peers != NULL) {
+        worker->peers->previous = peer;
+    }
+    worker->peers = peer;
+    worker->n_peers++;
+    wsig_worker_count(worker, WSIG_COUNT_CONNECTIONS);
+    if (!peer->verified && peer->conf->guests == WSIG_GUESTS_OFF) {
+        wsig_peer_close(peer, 4403, "log in first", now);
+    }
+    wsig_peer_schedule(peer, now);
+    wsig_worker_settle(worker, now);
+    return peer;
+}
+
+void
+wsig_peer_read(wsig_peer_t *peer, uint8_t *data, size_t size, wsig_time_t now)
+{
+    wsig_worker_t *worker = peer->worker;
+
+    if (peer->stage != WSIG_STAGE_DEAD) {
+        wsig_peer_input(peer, data, size, now);
+    }
+    wsig_worker_settle(worker, now);
+}
+
+void
+wsig_peer_writable(wsig_peer_t *peer, wsig_time_t now)
+{
+    wsig_worker_t *worker = peer->worker;
+
+    if (peer->stage != WSIG_STAGE_DEAD) {
+        wsig_peer_flush(peer);
+    }
+    wsig_worker_settle(worker, now);
+}
+
+void
+wsig_peer_lost(wsig_peer_t *peer, wsig_time_t now)
+{
+    wsig_worker_t *worker = peer->worker;
+
+    if (peer->stage != WSIG_STAGE_DEAD) {
+        peer->connection = NULL;
+        wsig_peer_drop(peer, now);
+    }
+    wsig_worker_settle(worker, now);
+}
+
+/* Keep what is not to be looked at yet. */
+static void
+wsig_peer_keep(wsig_peer_t *peer, const uint8_t *data, size_t size)
+{
+    uint8_t *rest = malloc(size);
+
+    if (rest == NULL) {
+        wsig_peer_doom(peer, 1013);
+        return;
+    }
+    memcpy(rest, data, size);
+    peer->rest = rest;
+    peer->rest_size = size;
+}
+
+static void
+wsig_peer_input(wsig_peer_t *peer, uint8_t *data, size_t size, wsig_time_t now)
+{
+    wsig_ws_event_t event;
+    int64_t wait;
+    size_t n;
+
+    while (size > 0 && !peer->deaf && !peer->doomed
+           && peer->stage != WSIG_STAGE_DEAD) {
+        if (peer->held != 0) {
+            wsig_peer_keep(peer, data, size);
+            return;
+        }
+        n = wsig_ws_read(&peer->ws, data, size, peer->conf->max_message,
+                         &event);
+        data += n;
+        size -= n;
+        if (event.kind == WSIG_WS_MORE) {
+            continue;
+        }
+        wsig_peer_event(peer, &event, now);
+        wsig_ws_done(&peer->ws);
+        if (peer->stage >= WSIG_STAGE_CLOSING) {
+            continue;
+        }
+        wait = wsig_bucket_take(&peer->bucket, peer->conf->rate,
+                                peer->conf->burst, now.mono);
+        if (wait == 0 && peer->worker->relay.bytes > WSIG_RELAY_FULL) {
+            wait = RELAY_WAIT;
+        }
+        if (wait > 0) {
+            wsig_peer_hold(peer, wait, now);
+        }
+    }
+}
+
+static void
+wsig_peer_event(wsig_peer_t *peer, wsig_ws_event_t *event, wsig_time_t now)
+{
+    bool open = peer->stage < WSIG_STAGE_CLOSING;
+    uint8_t code[2];
+
+    switch (event->kind) {
+    case WSIG_WS_TEXT:
+        if (open) {
+            wsig_worker_count(peer->worker, WSIG_COUNT_TEXTS_IN);
+            wsig_peer_heard(peer, now);
+            wsig_dialect(peer)->text(
+                peer, (wsig_text_t){(char *) event->data, event->size}, now);
+        }
+        break;
+    case WSIG_WS_PING:
+        if (open) {
+            wsig_peer_send(peer, wsig_frame_of(WSIG_WS_OPCODE_PONG,
+                                               event->data, event->size));
+        }
+        break;
+    case WSIG_WS_PONG:
+        wsig_peer_heard(peer, now);
+        break;
+    case WSIG_WS_CLOSE:
+        peer->answered = true;
+        peer->deaf = true;
+        if (open) {
+            /* Our Close says the same (RFC 6455, 5.5.1). */
+            peer->closed = event->code;
+            peer->bye = event->code == 1000 || event->code == 1001
+                        || event->code == 1005;
+            wsig_peer_leave(peer, now);
+            peer->stage = WSIG_STAGE_CLOSING;
+            peer->until = now.mono + CLOSE_WAIT;
+            code[0] = (uint8_t) (event->code >> 8);
+            code[1] = (uint8_t) event->code;
+            wsig_peer_send(peer, wsig_frame_of(WSIG_WS_OPCODE_CLOSE, code,
+                                               event->code == 1005 ? 0 : 2));
+            wsig_peer_schedule(peer, now);
+        }
+        wsig_peer_flush(peer);
+        break;
+    case WSIG_WS_FAULT:
+        peer->deaf = true;
+        if (open) {
+            wsig_peer_close(peer, event->code, event->why, now);
+        }
+        wsig_peer_flush(peer);
+        break;
+    case WSIG_WS_MORE:
+        break;
+    }
+}
+
+/* A sign of life. */
+static void
+wsig_peer_heard(wsig_peer_t *peer, wsig_time_t now)
+{
+    wsig_record_t record = {.kind = WSIG_RECORD_ALIVE};
+
+    peer->heard = now.mono;
+    if (peer->probed == 0) {
+        return;
+    }
+    peer->probed = 0;
+    record.to.slot = peer->prober;
+    (void) wsig_worker_post(peer->worker, peer->prober_worker,
+                            peer->prober_epoch, &record, NULL, now);
+}
+
+static void
+wsig_peer_hold(wsig_peer_t *peer, int64_t wait, wsig_time_t now)
+{
+    wsig_worker_count(peer->worker, WSIG_COUNT_HELD);
+    peer->held = now.mono + wait;
+    peer->worker->host->hold(peer->connection, true);
+    wsig_peer_schedule(peer, now);
+}
+
+/* What was kept comes first, and may bring the next hold. */
+static void
+wsig_peer_release(wsig_peer_t *peer, wsig_time_t now)
+{
+    uint8_t *rest = peer->rest;
+    size_t size = peer->rest_size;
+
+    peer->held = 0;
+    peer->rest = NULL;
+    peer->rest_size = 0;
+    if (rest != NULL) {
+        wsig_peer_input(peer, rest, size, now);
+        free(rest);
+    }
+    if (peer->held == 0 && peer->stage != WSIG_STAGE_DEAD) {
+        peer->worker->host->hold(peer->connection, false);
+    }
+}
+
+void
+wsig_peer_share(wsig_peer_t *peer, wsig_frame_t *frame)
+{
+    bool idle = peer->queue.first == NULL;
+    wsig_text_t text;
+
+    if (peer->doomed || peer->stage == WSIG_STAGE_DEAD) {
+        return;
+    }
+    if (frame == NULL) {
+        wsig_peer_doom(peer, 1013);
+        return;
+    }
+    text = wsig_frame_text(frame);
+    if (!idle && peer->stage < WSIG_STAGE_CLOSING
+        && peer->queue.bytes + text.size > peer->conf->max_backlog) {
+        wsig_worker_count(peer->worker, WSIG_COUNT_SLOW);
+        wsig_peer_doom(peer, 1013);
+        return;
+    }
+    if (wsig_queue_add(&peer->queue, frame) != WSIG_OK) {
+        wsig_peer_doom(peer, 1013);
+        return;
+    }
+    wsig_worker_count(peer->worker, WSIG_COUNT_FRAMES_OUT);
+    if (idle) {
+        wsig_peer_flush(peer);
+    }
+}
+
+void
+wsig_peer_send(wsig_peer_t *peer, wsig_frame_t *frame)
+{
+    wsig_peer_share(peer, frame);
+    wsig_frame_release(frame);
+}
+
+/* Write what the socket takes. */
+static void
+wsig_peer_flush(wsig_peer_t *peer)
+{
+    wsig_text_t next;
+    ssize_t n;
+
+    if (peer->doomed && peer->doom == 0) {
+        return;
+    }
+    while ((next = wsig_queue_next(&peer->queue)).size > 0) {
+        n = peer->worker->host->write(peer->connection, next.data, next.size);
+        if (n == WSIG_AGAIN) {
+            return;
+        }
+        if (n <= 0) {
+            wsig_peer_doom(peer, 0);
+            return;
+        }
+        wsig_queue_went(&peer->queue, (size_t) n);
+    }
+    if (peer->stage == WSIG_STAGE_CLOSING && peer->deaf) {
+        wsig_worker_attend(peer); /* all is said */
+    }
+}
+
+/* Closing it here would change lists that a caller walks over. */
+static void
+wsig_peer_doom(wsig_peer_t *peer, uint16_t code)
+{
+    peer->doomed = true;
+    peer->doom = code;
+    wsig_worker_attend(peer);
+}
+
+void
+wsig_peer_attend(wsig_peer_t *peer, wsig_time_t now)
+{
+    wsig_slot_t slot;
+
+    if (peer->stage == WSIG_STAGE_DEAD) {
+        return;
+    }
+    if (peer->doomed) {
+        if (peer->doom == 0 || peer->stage == WSIG_STAGE_CLOSING) {
+            wsig_peer_drop(peer, now);
+            return;
+        }
+        peer->doomed = false;
+        wsig_queue_cut(&peer->queue);
+        wsig_peer_close(peer, peer->doom, "too slow, or memory is short", now);
+    }
+    if (peer->stage == WSIG_STAGE_CLOSING && peer->deaf
+        && peer->queue.first == NULL) {
+        wsig_peer_end(peer);
+        return;
+    }
+    if (peer->displaced) {
+        peer->displaced = false;
+        if (peer->stage == WSIG_STAGE_JOINED
+            && wsig_registry_get(peer->worker->zone, peer->address, &slot)
+                   != WSIG_OK) {
+            wsig_peer_close(peer, 4410, "the name was taken over", now);
+        }
+    }
+}
+
+void
+wsig_peer_close(wsig_peer_t *peer, uint16_t code, const char *why,
+                wsig_time_t now)
+{
+    uint8_t payload[2 + REASON_MAX];
+    size_t size = strlen(why);
+
+    if (peer->stage >= WSIG_STAGE_CLOSING) {
+        return;
+    }
+    peer->closed = code;
+    wsig_worker_count(peer->worker, WSIG_COUNT_CLOSES);
+    wsig_peer_leave(peer, now);
+    peer->stage = WSIG_STAGE_CLOSING;
+    peer->until = now.mono + CLOSE_WAIT;
+    if (peer->held != 0) {
+        peer->held = 0;
+        free(peer->rest);
+        peer->rest = NULL;
+        peer->worker->host->hold(peer->connection, false);
+    }
+    if (size > REASON_MAX) {
+        size = REASON_MAX;
+        while (size > 0 && (why[size] & 0xc0) == 0x80) {
+            size--;
+        }
+    }
+    payload[0] = (uint8_t) (code >> 8);
+    payload[1] = (uint8_t) code;
+    memcpy(payload + 2, why, size);
+    wsig_peer_send(peer,
+                   wsig_frame_of(WSIG_WS_OPCODE_CLOSE, payload, 2 + size));
+    wsig_peer_schedule(peer, now);
+}
+
+static void
+wsig_peer_link(wsig_peer_t *peer)
+{
+    wsig_realm_t *realm = peer->realm;
+
+    peer->next_in_realm = NULL;
+    peer->previous_in_realm = realm->last_peer;
+    *(realm->last_peer != NULL ? &realm->last_peer->next_in_realm
+                               : &realm->peers) = peer;
+    realm->last_peer = peer;
+}
+
+static void
+wsig_peer_unlink(wsig_peer_t *peer)
+{
+    wsig_realm_t *realm = peer->realm;
+
+    *(peer->previous_in_realm != NULL ? &peer->previous_in_realm->next_in_realm
+                                      : &realm->peers) = peer->next_in_realm;
+    *(peer->next_in_realm != NULL ? &peer->next_in_realm->previous_in_realm
+                                  : &realm->last_peer) =
+        peer->previous_in_realm;
+}
+
+void
+wsig_peer_to_end(wsig_peer_t *peer)
+{
+    wsig_peer_unlink(peer);
+    wsig_peer_link(peer);
+}
+
+/* Out of calls, realm and registry. */
+static void
+wsig_peer_leave(wsig_peer_t *peer, wsig_time_t now)
+{
+    wsig_worker_t *worker = peer->worker;
+    wsig_realm_t *realm = peer->realm;
+    wsig_notes_t notes;
+
+    if (peer->stage == WSIG_STAGE_CLAIMING) {
+        wsig_table_remove(&worker->claims, &peer->node);
+    }
+    if (peer->stage < WSIG_STAGE_CLOSING) {
+        wsig_peer_log_end(peer, now);
+    }
+    if (peer->stage != WSIG_STAGE_JOINED) {
+        return;
+    }
+    peer->stage = WSIG_STAGE_CLOSING;
+    while (wsig_call_left(worker->zone, peer->address, peer->bye, now,
+                          &notes)) {
+        wsig_worker_note(worker, &notes, peer->address, now);
+    }
+    (void) wsig_registry_remove(worker->zone, peer->address);
+    wsig_table_remove(&worker->by_slot, &peer->node);
+    wsig_peer_unlink(peer);
+    realm->n_peers--;
+    wsig_presence_soil(&worker->presence, realm);
+    peer->realm = NULL;
+    free(peer->known);
+    peer->known = NULL;
+    peer->n_known = 0;
+    free(peer->names);
+    peer->names = NULL;
+}
+
+/* The host gets its connection back, unless it said itself that it is lost. */
+static void
+wsig_peer_end(wsig_peer_t *peer)
+{
+    wsig_worker_t *worker = peer->worker;
+
+    peer->stage = WSIG_STAGE_DEAD;
+    wsig_timers_set(&worker->timers, &peer->timer, WSIG_NEVER);
+    if (peer->connection != NULL) {
+        worker->host->close(peer->connection);
+    }
+    *(peer->previous != NULL ? &peer->previous->next : &worker->peers) =
+        peer->next;
+    if (peer->next != NULL) {
+        peer->next->previous = peer->previous;
+    }
+    worker->n_peers--;
+    peer->next = worker->dead;
+    worker->dead = peer;
+}
+
+void
+wsig_peer_drop(wsig_peer_t *peer, wsig_time_t now)
+{
+    wsig_peer_leave(peer, now);
+    wsig_peer_end(peer);
+}
+
+void
+wsig_peer_free(wsig_peer_t *peer)
+{
+    wsig_ws_free(&peer->ws);
+    wsig_queue_free(&peer->queue);
+    free(peer->rest);
+    free(peer->name);
+    free(peer->names);
+    free(peer->known);
+    free(peer);
+}
+
+void
+wsig_peer_claim(wsig_peer_t *peer, wsig_text_t name, wsig_time_t now)
+{
+    peer->name = malloc(name.size);
+    if (peer->name == NULL) {
+        wsig_peer_close(peer, 1013, "memory is short", now);
+        return;
+    }
+    memcpy(peer->name, name.data, name.size);
+    peer->name_size = (uint8_t) name.size;
+    wsig_peer_try(peer, now);
+}
+
+static void
+wsig_peer_try(wsig_peer_t *peer, wsig_time_t now)
+{
+    wsig_worker_t *worker = peer->worker;
+    wsig_slot_t slot = {0}, holder;
+    wsig_address_t holder_at;
+    wsig_realm_t *realm;
+
+    realm = wsig_presence_realm(&worker->presence, &peer->realm_id);
+    if (realm != NULL && peer->conf->max_peers > 0) {
+        wsig_presence_read(&worker->presence);
+        if (realm->n_entries >= peer->conf->max_peers) {
+            wsig_peer_close(peer, 1013, "too many are connected", now);
+            return;
+        }
+    }
+    slot.realm = peer->realm_id;
+    slot.worker = (uint16_t) worker->place;
+    slot.epoch = worker->epoch;
+    slot.flags = (uint8_t) ((peer->verified ? WSIG_PEER_VERIFIED : 0)
+                            | (peer->dialect == WSIG_ARTICLE
+                                   ? WSIG_PEER_ARTICLE
+                                   : 0));
+    slot.name_size = peer->name_size;
+    memcpy(slot.name, peer->name, peer->name_size);
+    switch (wsig_registry_add(worker->zone, &slot, &peer->address, &holder,
+                              &holder_at)) {
+    case WSIG_OK:
+        peer->realm = realm;
+        wsig_peer_join(peer, now);
+        break;
+    case WSIG_TAKEN:
+        if (holder.flags & WSIG_PEER_VERIFIED) {
+            wsig_peer_close(peer, 4409, "the name belongs to somebody", now);
+        } else if (peer->stage != WSIG_STAGE_CLAIMING) {
+            wsig_peer_ask(peer, &holder, holder_at, now);
+        }
+        break;
+    default:
+        wsig_peer_close(peer, 1013, "the server is full", now);
+    }
+}
+
+/* Have the holder asked whether he is there. */
+static void
+wsig_peer_ask(wsig_peer_t *peer, const wsig_slot_t *holder, wsig_address_t at,
+              wsig_time_t now)
+{
+    wsig_worker_t *worker = peer->worker;
+    wsig_record_t record = {.kind = WSIG_RECORD_PROBE, .to = at};
+
+    peer->serial = ++worker->serial;
+    if (wsig_table_add(&worker->claims, &peer->node, peer->serial)
+        != WSIG_OK) {
+        wsig_peer_close(peer, 1013, "memory is short", now);
+        return;
+    }
+    peer->stage = WSIG_STAGE_CLAIMING;
+    peer->until = now.mono + CLAIM_WAIT;
+    peer->held = peer->until + CLAIM_RETRY; /* what follows hello waits */
+    worker->host->hold(peer->connection, true);
+    wsig_peer_schedule(peer, now);
+    record.from.slot = peer->serial;
+    record.from_worker = worker->place;
+    record.from_epoch = worker->epoch;
+    (void) wsig_worker_post(worker, holder->worker, holder->epoch, &record,
+                            NULL, now);
+}
+
+void
+wsig_peer_probe(wsig_peer_t *peer, const wsig_record_t *record,
+                wsig_time_t now)
+{
+    if (peer->probed != 0) {
+        return; /* the first who asked gets the answer, others their time */
+    }
+    peer->probed = now.mono;
+    peer->prober = record->from.slot;
+    peer->prober_worker = record->from_worker;
+    peer->prober_epoch = record->from_epoch;
+    wsig_peer_send(peer, wsig_frame_of(WSIG_WS_OPCODE_PING, NULL, 0));
+    wsig_peer_schedule(peer, now);
+}
+
+static void
+wsig_peer_join(wsig_peer_t *peer, wsig_time_t now)
+{
+    wsig_worker_t *worker = peer->worker;
+    wsig_realm_t *realm = peer->realm;
+
+    if (peer->stage == WSIG_STAGE_CLAIMING) {
+        wsig_table_remove(&worker->claims, &peer->node);
+    }
+    peer->stage = WSIG_STAGE_HELLO;
+    if (realm == NULL
+        || wsig_name_hash(worker->zone, &peer->realm_id, wsig_peer_name(peer),
+                          &peer->name_hash)
+               != WSIG_OK
+        || wsig_table_add(&worker->by_slot, &peer->node, peer->address.slot)
+               != WSIG_OK) {
+        (void) wsig_registry_remove(worker->zone, peer->address);
+        wsig_peer_close(peer, 1013, "memory is short", now);
+        return;
+    }
+    peer->stage = WSIG_STAGE_JOINED;
+    peer->heard = now.mono;
+    peer->pinged = now.mono;
+    peer->looked = now.mono;
+    realm->n_peers++;
+    wsig_peer_link(peer);
+    wsig_presence_read(&worker->presence);
+    peer->since = realm->number;
+    if (peer->held != 0) {
+        peer->held = now.mono;
+    }
+    wsig_dialect(peer)->joined(peer, now);
+    wsig_peer_schedule(peer, now);
+}
+
+static int64_t
+wsig_sooner(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+void
+wsig_peer_schedule(wsig_peer_t *peer, wsig_time_t now)
+{
+    int64_t due;
+
+    switch (peer->stage) {
+    case WSIG_STAGE_JOINED:
+        due = wsig_sooner(peer->pinged + peer->conf->ping,
+                          peer->heard + 2 * peer->conf->ping);
+        if (peer->probed != 0) {
+            due = wsig_sooner(due, peer->probed + PROBE_WAIT);
+        }
+        if (peer->n_known > 0) {
+            due = wsig_sooner(due, peer->looked + LOOK_EVERY);
+        }
+        break;
+    case WSIG_STAGE_CLAIMING:
+        due = wsig_sooner(peer->until, now.mono + CLAIM_RETRY);
+        break;
+    case WSIG_STAGE_DEAD:
+        return;
+    default:
+        due = peer->until;
+    }
+    if (peer->held != 0) {
+        due = wsig_sooner(due, peer->held);
+    }
+    wsig_timers_set(&peer->worker->timers, &peer->timer, due);
+}
+
+static void
+wsig_peer_due_joined(wsig_peer_t *peer, wsig_time_t now)
+{
+    uint8_t i;
+
+    if (now.mono >= peer->heard + 2 * peer->conf->ping
+        || (peer->probed != 0 && now.mono >= peer->probed + PROBE_WAIT)) {
+        wsig_peer_close(peer, 1001, "no sign of life", now);
+        return;
+    }
+    if (now.mono >= peer->pinged + peer->conf->ping) {
+        peer->pinged = now.mono;
+        wsig_peer_send(peer, wsig_frame_of(WSIG_WS_OPCODE_PING, NULL, 0));
+    }
+    if (peer->n_known > 0 && now.mono >= peer->looked + LOOK_EVERY) {
+        peer->looked = now.mono;
+        for (i = peer->n_known; i > 0; i--) {
+            wsig_dialect(peer)->note(peer, peer->known[i - 1].call, now);
+        }
+    }
+}
+
+void
+wsig_peer_due(wsig_peer_t *peer, wsig_time_t now)
+{
+    if (peer->held != 0 && now.mono >= peer->held) {
+        wsig_peer_release(peer, now);
+    }
+    switch (peer->stage) {
+    case WSIG_STAGE_HELLO:
+        if (now.mono >= peer->until) {
+            wsig_peer_close(peer, 4408, "no hello in time", now);
+        }
+        break;
+    case WSIG_STAGE_CLAIMING:
+        wsig_peer_try(peer, now);
+        if (peer->stage == WSIG_STAGE_CLAIMING && now.mono >= peer->until) {
+            wsig_peer_close(peer, 4409, "the name is taken", now);
+        }
+        break;
+    case WSIG_STAGE_JOINED:
+        wsig_peer_due_joined(peer, now);
+        break;
+    case WSIG_STAGE_CLOSING:
+        if (now.mono >= peer->until) {
+            wsig_peer_end(peer);
+        }
+        break;
+    default:
+        break;
+    }
+    wsig_peer_schedule(peer, now);
+}
+
+/* `peer "alice" of "example.org" left after 12 s (1000)` */
+static void
+wsig_peer_log_end(wsig_peer_t *peer, wsig_time_t now)
+{
+    wsig_buffer_t line = {0};
+
+    if (peer->name != NULL) {
+        wsig_put_words(&line, "peer ");
+        wsig_put_string(&line, wsig_peer_name(peer));
+    } else {
+        wsig_put_words(&line, "a nameless peer");
+    }
+    wsig_put_words(&line, " of ");
+    wsig_put_string(&line, wsig_peer_realm(peer));
+    wsig_put_words(&line, " left after ");
+    wsig_put_number(&line, (now.mono - peer->opened) / 1000);
+    wsig_put_words(&line, " s");
+    if (peer->closed != 0) {
+        wsig_put_words(&line, " (");
+        wsig_put_number(&line, peer->closed);
+        wsig_put_words(&line, ")");
+    } else {
+        wsig_put_words(&line, " (lost)");
+    }
+    wsig_worker_log(peer->worker, WSIG_LOG_INFO, &line);
+}

@@ -1,0 +1,76 @@
+/*
+ * wsig_worker.h: what one worker owns.
+ */
+
+#ifndef WSIG_WORKER_H
+#define WSIG_WORKER_H
+
+#include "wsig_peer.h"
+#include "wsig_relay.h"
+
+struct wsig_worker_s {
+    wsig_zone_t *zone;
+    const wsig_host_t *host;
+    void *host_data;
+    unsigned place;
+    uint32_t epoch;
+    int doorbell;
+    uint32_t serial; /* of claims */
+    wsig_presence_t presence;
+    wsig_relay_t relay;
+    wsig_timers_t timers;
+    wsig_table_t by_slot; /* registered peers */
+    wsig_table_t claims;  /* claiming peers, by serial */
+    wsig_peer_t *peers;
+    wsig_peer_t *attention;
+    wsig_peer_t *dead;
+    size_t n_peers;
+    char *body; /* of the record that was taken from the mailbox */
+    size_t body_room;
+    bool again; /* the mailbox was not emptied */
+    size_t list_budget; /* bytes of user lists until the next tick */
+    int64_t tick_at;
+    int64_t bury_at;
+    int64_t timer_at;    /* what the host's timer is set to */
+    uint32_t sweep;      /* the next partition to sweep of dead peers */
+    int64_t quit_at;     /* 0: not asked to */
+    int64_t drain;       /* ms */
+    int64_t drain_until; /* 0: not draining */
+    size_t drain_step;   /* peers to close at a tick */
+};
+
+static inline void
+wsig_worker_count(wsig_worker_t *worker, wsig_counter_t counter)
+{
+    wsig_zone_count(worker->zone, worker->place, counter, 1);
+}
+
+/* Have wsig_peer_attend called before the entry point returns. */
+void wsig_worker_attend(wsig_peer_t *peer);
+
+/* The local peer of an address, or NULL. */
+wsig_peer_t *wsig_worker_find(const wsig_worker_t *worker,
+                              wsig_address_t address);
+
+/* A record to a worker, this one too.  WSIG_ABSENT, WSIG_NOMEM. */
+int wsig_worker_post(wsig_worker_t *worker, unsigned to, uint32_t epoch,
+                     const wsig_record_t *record, const void *body,
+                     wsig_time_t now);
+
+/* A text to a peer, wherever it is; the frame stays the caller's.
+ * call: 0 for none.  WSIG_ABSENT, WSIG_NOMEM. */
+int wsig_worker_text(wsig_worker_t *worker, wsig_address_t to, uint64_t call,
+                     wsig_frame_t *frame, wsig_time_t now);
+
+/* Tell all but one that they are to look at a call. */
+void wsig_worker_note(wsig_worker_t *worker, const wsig_notes_t *notes,
+                      wsig_address_t but, wsig_time_t now);
+
+/* A log line; frees the buffer's memory. */
+void wsig_worker_log(wsig_worker_t *worker, wsig_level_t level,
+                     wsig_buffer_t *line);
+
+/* The end of every entry point. */
+void wsig_worker_settle(wsig_worker_t *worker, wsig_time_t now);
+
+#endif
