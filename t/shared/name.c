@@ -152,8 +152,8 @@ test_names(void)
         "\xee\x80\x80",     /* private use */
         "\xef\xbf\xbf",     /* a noncharacter */
         "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
-        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcd\303"
-        "\244",
+        ("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcd\303"
+         "\244"),
     };
     static const char *const bad[] = {
         "",
@@ -182,8 +182,8 @@ test_names(void)
         "a\xc3",
         "\xed\xa0\x80",
         "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0",
-        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde\303"
-        "\244",
+        ("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde\303"
+         "\244"),
     };
     size_t i;
 
