@@ -4,6 +4,9 @@
 import { watchLevel } from './level.js';
 import { MediaError, closeMedia, openMedia } from './media.js';
 
+/* Up at once, down slowly: of the range, at each repaint. */
+const FALL = 0.02;
+
 const video = /** @type {HTMLVideoElement} */ (find('picture'));
 const meter = /** @type {HTMLMeterElement} */ (find('level'));
 const hint = find('level-hint');
@@ -30,7 +33,7 @@ async function start() {
 /** @param {MediaStream} source */
 async function listen(source) {
   const level = watchLevel(source, (loudness) => {
-    meter.value = loudness;
+    meter.value = Math.max(loudness, meter.value - FALL);
   });
   /* A browser may keep sound asleep until the person does something. */
   hint.textContent = level.asleep ? 'Press any key or click to start the level.' : '';

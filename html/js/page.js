@@ -94,6 +94,7 @@ function join(name) {
     say(connection, whyRefused(reason, opened.name));
     signal = undefined;
     show();
+    nameInput.focus();
   });
   opened.open();
   show();
@@ -187,7 +188,7 @@ function decline() {
 async function open(media) {
   attempt += 1;
   const mine = attempt;
-  say(status, 'Opening camera and microphone: your browser may ask you whether it should.');
+  say(status, media.video ? 'Opening camera and microphone …' : 'Opening microphone …');
   const stream = await openOrAsk(troubleDialog, media);
   if (mine !== attempt) {
     closeMedia(stream ?? undefined);

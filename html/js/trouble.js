@@ -44,6 +44,8 @@ function ask(dialog, error, wanted) {
   const text = /** @type {HTMLElement} */ (dialog.querySelector('p'));
   title.textContent = one;
   text.textContent = error.message;
+  const without = /** @type {HTMLElement} */ (dialog.querySelector('[value="nothing"]'));
+  without.textContent = wanted.video ? 'Go on without either' : 'Go on without it';
   const buttons = dialog.querySelectorAll('button');
   return new Promise((resolve) => {
     let choice = 'cancel';

@@ -139,7 +139,7 @@ const tests = {
       await bob.press('Call alice');
       await alice.press('Answer with camera');
       await alice.sees('No camera or microphone was found.');
-      await alice.press('Go on without both');
+      await alice.press('Go on without either');
       await alice.seesPicture();
       alice.quiet();
     } finally {
@@ -191,6 +191,7 @@ const tests = {
 
   async 'the mirror'(c) {
     const alice = await c.person('alice', { path: '/webrtc/mirror.html' });
+    await alice.page.locator('h1').click(); // wakes the level
     await alice.page.waitForTimeout(1500);
     await show(alice, 'mirror');
     alice.quiet();

@@ -57,7 +57,7 @@ const tests = {
     await bob.join();
     await alice.press('Call bob');
     await alice.sees('This page may not use your camera or microphone.');
-    await alice.press('Go on without both');
+    await alice.press('Go on without either');
     await bob.press('Answer with camera');
     await alice.sees('Connected');
     await alice.seesPicture();
