@@ -24,7 +24,7 @@ static ngx_int_t ngx_http_webrtc_signal_refuse(ngx_http_request_t *r,
     wsig_reply_t *reply);
 static ngx_int_t ngx_http_webrtc_signal_switch(ngx_http_request_t *r,
     wsig_reply_t *reply);
-static void ngx_http_webrtc_signal_write_handler(ngx_http_request_t *r);
+static void ngx_http_webrtc_signal_flush(ngx_http_request_t *r);
 static void ngx_http_webrtc_signal_post_detach(ngx_http_request_t *r);
 static void ngx_http_webrtc_signal_detach_handler(ngx_event_t *ev);
 static void ngx_http_webrtc_signal_cleanup(void *data);
@@ -425,16 +425,16 @@ ngx_http_webrtc_signal_switch(ngx_http_request_t *r, wsig_reply_t *reply)
     r->main->count++;
 
     r->read_event_handler = ngx_http_block_reading;
-    ngx_http_webrtc_signal_write_handler(r);
+    ngx_http_webrtc_signal_flush(r);
 
     return NGX_DONE;
 }
 
 
-/* the rest of a 101 that could be sent in part only would go with the request */
+/* the rest of a 101 that was sent in part would be freed with the request */
 
 static void
-ngx_http_webrtc_signal_write_handler(ngx_http_request_t *r)
+ngx_http_webrtc_signal_flush(ngx_http_request_t *r)
 {
     ngx_int_t                  rc;
     ngx_event_t               *wev;
@@ -470,7 +470,7 @@ ngx_http_webrtc_signal_write_handler(ngx_http_request_t *r)
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
-    r->write_event_handler = ngx_http_webrtc_signal_write_handler;
+    r->write_event_handler = ngx_http_webrtc_signal_flush;
     ngx_add_timer(wev, clcf->send_timeout);
 
     if (ngx_handle_write_event(wev, clcf->send_lowat) != NGX_OK) {

@@ -177,17 +177,17 @@ static ngx_command_t  ngx_http_webrtc_signal_commands[] = {
 
 
 static ngx_http_module_t  ngx_http_webrtc_signal_module_ctx = {
-    NULL,                                      /* preconfiguration */
-    ngx_http_webrtc_signal_init,               /* postconfiguration */
+    NULL,                                    /* preconfiguration */
+    ngx_http_webrtc_signal_init,             /* postconfiguration */
 
-    ngx_http_webrtc_signal_create_main_conf,   /* create main configuration */
-    ngx_http_webrtc_signal_init_main_conf,     /* init main configuration */
+    ngx_http_webrtc_signal_create_main_conf, /* create main configuration */
+    ngx_http_webrtc_signal_init_main_conf,   /* init main configuration */
 
-    NULL,                                      /* create server configuration */
-    NULL,                                      /* merge server configuration */
+    NULL,                                    /* create server configuration */
+    NULL,                                    /* merge server configuration */
 
-    ngx_http_webrtc_signal_create_loc_conf,    /* create location configuration */
-    ngx_http_webrtc_signal_merge_loc_conf      /* merge location configuration */
+    ngx_http_webrtc_signal_create_loc_conf,  /* create location configuration */
+    ngx_http_webrtc_signal_merge_loc_conf    /* merge location configuration */
 };
 
 
