@@ -9,6 +9,8 @@
  * stands at the end, so that a file that dies halfway is seen to.
  */
 
+const SLOW = 1500; // ms; such tests say how long they took
+
 const queue = [];
 let number = 0;
 let failed = 0;
@@ -42,6 +44,9 @@ async function attempt(name, run, ms = 30000) {
   try {
     await limited(run(), ms);
     console.log(`ok ${++number} - ${name}`);
+    if (Date.now() - start > SLOW) {
+      diag(`${((Date.now() - start) / 1000).toFixed(1)} s`);
+    }
     return true;
   } catch (error) {
     failed++;

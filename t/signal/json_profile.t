@@ -142,7 +142,7 @@ scenarios({ settings: { max_message: '64k', rate: '0' } }, {
     const client = await c.native('alice');
     for (const value of INVALID) {
       await expect(client, lookup(value), false);
-      await expect(client, lookup(`[${value} `), false);
+      await expect(client, lookup(`[0,${value}]`), false);
     }
     for (const text of INVALID_TEXTS) {
       await expect(client, text, false);
@@ -243,7 +243,10 @@ scenarios({ settings: { max_message: '64k', rate: '0' } }, {
         const client = await c.open(Kind);
         client.send(text);
         const { code } = await client.ends();
-        assert.equal(code, 4400, `${Kind.name}: ${text}`);
+        // to an article's user {} is a text without a nickname
+        assert(code === 4400 || (code === 4401 && text === '{}'
+                                 && Kind === Article),
+               `${Kind.name}: ${text}: ${code}`);
       }
     }
   },

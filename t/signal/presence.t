@@ -151,7 +151,7 @@ scenarios({ settings: { rate: '0' }, connections: 2048 }, {
     watchers.push(await c.native('watcher 1', { off: watchers[0].worker }));
     const model = new Map(); // name -> client
 
-    for (let step = 0; step < 300; step++) {
+    for (let step = 0; step < 240; step++) {
       const name = `user ${random(12)}`;
       const client = model.get(name);
       if (!client) {
@@ -169,7 +169,7 @@ scenarios({ settings: { rate: '0' }, connections: 2048 }, {
         watchers.push(await c.native(`watcher ${at}`));
       }
       if (random(4) === 0) {
-        await sleep(random(150));
+        await sleep(random(100));
       }
     }
     await sleep(300);

@@ -444,7 +444,7 @@ scenarios(options, {
   },
 
   async 'the time runs out while something is done'(c) {
-    const PAIRS = 25;
+    const PAIRS = 70;
     const pairs = [];
     for (let i = 0; i < PAIRS; i++) {
       const a = await racer(c, `a${i}`, { path: QUICK });
