@@ -137,6 +137,7 @@ static const char *const invalid[] = {
 
 static void test_cases(void);
 static void test_zero_bytes(void);
+static void test_control_characters(void);
 static void test_depth(void);
 static void test_members(void);
 static void test_many_keys(void);
@@ -151,6 +152,7 @@ main(void)
 {
     test_cases();
     test_zero_bytes();
+    test_control_characters();
     test_depth();
     test_members();
     test_many_keys();
@@ -201,6 +203,27 @@ test_zero_bytes(void)
         CHECK(scan(copy, sizeof(text)) == WSIG_INVALID, "NUL at %zu", i);
     }
     CHECK(scan(text, sizeof(text)) == WSIG_INVALID);
+}
+
+/* Each control character, at each place of a string. */
+static void
+test_control_characters(void)
+{
+    char text[] = "{\"a\":\"0123456789abcdef0123456789abcdef01234\"}";
+    size_t i;
+    int c;
+
+    for (i = 6; i < sizeof(text) - 3; i++) {
+        for (c = 1; c <= 0x20; c++) {
+            char kept = text[i];
+
+            text[i] = (char) c;
+            CHECK(scan(text, sizeof(text) - 1) ==
+                      (c < 0x20 ? WSIG_INVALID : WSIG_OK),
+                  "%02x at %zu", c, i);
+            text[i] = kept;
+        }
+    }
 }
 
 /* The text is level 1: 64 are allowed, of whatever kind, at any place. */
