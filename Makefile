@@ -64,7 +64,7 @@ $(MODULE): build/nginx/Makefile build/libwsig.a $(NGINX) \
 		$(wildcard ngx_webrtc_signal/*.h shared/*.h)
 	$(MAKE) -s -C $(NGINX_SRC) -f $(CURDIR)/build/nginx/Makefile modules
 	@! nm -u build/nginx/$(@F) | grep wsig_ # or nginx would not load it
-	cp build/nginx/$(@F) $@
+	cp build/nginx/$(@F) $@.new && mv $@.new $@ # a running nginx maps it
 
 # Tests in C: all of t/lib goes into each.
 
@@ -96,7 +96,7 @@ $(NGINX:%.c=build/o/clang/%.o): build/nginx/Makefile
 
 check:
 	.ci/install demo check
-	$(MAKE) all units clang t/node_modules/.package-lock.json
+	$(MAKE) -j2 all units clang t/node_modules/.package-lock.json
 	prove --timer -r t
 
 t/node_modules/.package-lock.json: t/package.json t/package-lock.json
@@ -105,7 +105,7 @@ t/node_modules/.package-lock.json: t/package.json t/package-lock.json
 
 demo:
 	.ci/install demo
-	$(MAKE) all
+	$(MAKE) -j2 all
 	config/demo.sh $(SERVER)
 
 SHARE = $(DESTDIR)/usr/share/webrtc-signal

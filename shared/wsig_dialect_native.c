@@ -38,6 +38,7 @@ static const wsig_text_t wsig_keys[MEMBERS] = {
 typedef struct {
     wsig_value_t values[MEMBERS];
     uint64_t call; /* 0: none, or none that could exist */
+    bool has_ref;
     char ref[WSIG_REF_MAX];
     size_t ref_size;
 } wsig_said_t;
@@ -125,7 +126,7 @@ wsig_put_call(wsig_buffer_t *out, const char *key, uint64_t call)
 static void
 wsig_put_ref(wsig_buffer_t *out, const wsig_said_t *said)
 {
-    if (said != NULL && said->ref_size > 0) {
+    if (said != NULL && said->has_ref) {
         wsig_put_member(out, "ref", (wsig_text_t){said->ref, said->ref_size});
     }
 }
@@ -324,6 +325,7 @@ wsig_read_ref(wsig_said_t *said)
     }
     memcpy(said->ref, ref, size);
     said->ref_size = size;
+    said->has_ref = true;
     return true;
 }
 
@@ -433,7 +435,7 @@ wsig_native_text(wsig_peer_t *peer, wsig_text_t text, wsig_time_t now)
     int rc;
 
     rc = wsig_scan(text, wsig_keys, MEMBERS, said.values);
-    said.ref_size = 0;
+    said.has_ref = false;
     if (peer->stage == WSIG_STAGE_HELLO) {
         wsig_native_hello(peer, &said, rc, now);
         return;
@@ -489,6 +491,11 @@ wsig_native_hello(wsig_peer_t *peer, wsig_said_t *said, int rc,
         wsig_peer_close(peer, 4400, "hello without a valid name", now);
         return;
     }
+    if (!wsig_read_ref(said)) {
+        wsig_peer_close(peer, 4400, "ref is no string of at most 64 bytes",
+                        now);
+        return;
+    }
     if (said->values[WATCH].kind != WSIG_JSON_NONE) {
         rc = wsig_read_watch(&said->values[WATCH], &watch, &names);
         if (rc != WSIG_OK) {
@@ -500,6 +507,13 @@ wsig_native_hello(wsig_peer_t *peer, wsig_said_t *said, int rc,
     }
     peer->watch = (uint8_t) watch;
     peer->names = names;
+    if (said->has_ref) {
+        peer->ref = strndup(said->ref, said->ref_size);
+        if (peer->ref == NULL) {
+            wsig_peer_close(peer, 1013, "memory is short", now);
+            return;
+        }
+    }
     wsig_peer_claim(peer, name, now);
 }
 
@@ -585,6 +599,12 @@ wsig_native_joined(wsig_peer_t *peer, wsig_time_t now)
     wsig_put_words(&out, ",\"ice\":");
     wsig_put_ice(&out, peer, false, now);
     wsig_put_words(&out, ",\"features\":[]");
+    if (peer->ref != NULL) {
+        wsig_put_member(&out, "ref",
+                        (wsig_text_t){peer->ref, strlen(peer->ref)});
+        free(peer->ref);
+        peer->ref = NULL;
+    }
     wsig_native_end(peer, &out);
 
     n = wsig_call_joined(peer->worker->zone, peer->address, calls);
@@ -618,10 +638,6 @@ wsig_native_watch(wsig_peer_t *peer, wsig_said_t *said, wsig_time_t now)
     wsig_watch_t watch;
     int rc;
 
-    if (wsig_sees_nobody(peer)) {
-        wsig_native_error(peer, said, "forbidden", "log in to see others");
-        return;
-    }
     rc = wsig_read_watch(&said->values[NAMES], &watch, &names);
     if (rc == WSIG_NOMEM) {
         wsig_peer_close(peer, 1013, "memory is short", now);
@@ -669,9 +685,6 @@ wsig_native_lookup(wsig_peer_t *peer, wsig_said_t *said, wsig_time_t now)
     wsig_put_words(&out, wsig_state_words[user != NULL ? user->state
                                                        : WSIG_ABSENT_STATE]);
     wsig_put_words(&out, "\"");
-    if (user != NULL) {
-        wsig_put_verified(&out, user->verified);
-    }
     wsig_put_ref(&out, said);
     wsig_native_end(peer, &out);
 }
@@ -702,7 +715,7 @@ wsig_put_news(wsig_buffer_t *out, const wsig_realm_t *realm, wsig_news_t news,
     uint32_t n = 0;
 
     for (user = realm->dirty; user != NULL; user = user->next_dirty) {
-        if (wsig_user_news(user, since) != news) {
+        if (wsig_user_news(realm, user, since) != news) {
             continue;
         }
         if (peer != NULL
@@ -945,7 +958,8 @@ wsig_say_ring(wsig_peer_t *peer, const wsig_call_t *call, wsig_time_t now)
     wsig_native_end(peer, &out);
 }
 
-/* To the caller with what the callee said; to the callee that won. */
+/* To the caller with what the callee said; to the callee that won, who knows
+ * it from `ring` unless both dialled. */
 static void
 wsig_say_accepted(wsig_peer_t *peer, const wsig_call_t *call,
                   const wsig_said_t *said, bool glare, wsig_time_t now)
@@ -957,9 +971,9 @@ wsig_say_accepted(wsig_peer_t *peer, const wsig_call_t *call,
     wsig_put_call(&out, "call", call->id);
     wsig_put_member(&out, "from",
                     caller ? wsig_callee_of(call) : wsig_caller_of(call));
-    wsig_put_verified(&out, caller ? call->callee_verified
-                                   : call->caller_verified);
     if (caller || glare) {
+        wsig_put_verified(&out, caller ? call->callee_verified
+                                       : call->caller_verified);
         wsig_put_media(&out, caller ? &call->callee_media
                                     : &call->caller_media);
     }

@@ -505,6 +505,7 @@ wsig_peer_free(wsig_peer_t *peer)
     wsig_queue_free(&peer->queue);
     free(peer->rest);
     free(peer->name);
+    free(peer->ref);
     free(peer->names);
     free(peer->known);
     free(peer);

@@ -76,6 +76,7 @@ struct wsig_peer_s {
     wsig_known_t *known;
     wsig_names_t *names; /* it watches */
     char *name;          /* NULL before hello */
+    char *ref;           /* of hello, until it is answered; NULL: none */
     int64_t opened;
     int64_t heard; /* the last text or pong */
     int64_t pinged;

@@ -314,19 +314,44 @@ wsig_presence_read(wsig_presence_t *presence)
     } while (n == BATCH);
 }
 
-wsig_news_t
-wsig_user_news(const wsig_user_t *user, uint64_t since)
+/* Was the user there at that number?  The last three comings and goings are
+ * remembered, and where it began: that is exact but for who said hello just
+ * before four of them within one tick. */
+static bool
+wsig_user_was_there(const wsig_realm_t *realm, const wsig_user_t *user,
+                    uint64_t since)
 {
-    if (user->state != WSIG_ABSENT_STATE) {
-        return user->joined > since    ? WSIG_NEWS_JOINED
-               : user->changed > since ? WSIG_NEWS_CHANGED
-                                       : WSIG_NEWS_NONE;
+    uint64_t late = user->joined > user->left ? user->joined : user->left;
+    uint64_t middle = user->joined > user->left ? user->left : user->joined;
+
+    if (since == realm->flushed) {
+        return user->shown;
     }
-    /* Gone: was it there at that time?  It was if it did not join after. */
-    return user->left > since
-                   && (user->joined <= since || user->left_before > since)
-               ? WSIG_NEWS_LEFT
-               : WSIG_NEWS_NONE;
+    if (since >= late) {
+        return user->joined > user->left;
+    }
+    if (since >= middle) {
+        return user->joined < user->left;
+    }
+    if (user->joined > user->left) {
+        return user->left > since;
+    }
+    return user->left_before > since;
+}
+
+wsig_news_t
+wsig_user_news(const wsig_realm_t *realm, const wsig_user_t *user,
+               uint64_t since)
+{
+    bool was_there = wsig_user_was_there(realm, user, since);
+
+    if (user->state == WSIG_ABSENT_STATE) {
+        return was_there ? WSIG_NEWS_LEFT : WSIG_NEWS_NONE;
+    }
+    /* Gone and back again counts as new. */
+    return !was_there || user->joined > since ? WSIG_NEWS_JOINED
+           : user->changed > since            ? WSIG_NEWS_CHANGED
+                                              : WSIG_NEWS_NONE;
 }
 
 wsig_realm_t *
@@ -349,6 +374,7 @@ wsig_presence_settle(wsig_presence_t *presence, wsig_realm_t *realm)
     for (user = realm->dirty; user != NULL; user = next) {
         next = user->next_dirty;
         user->dirty = false;
+        user->shown = user->state != WSIG_ABSENT_STATE;
         if (user->state == WSIG_ABSENT_STATE) {
             wsig_realm_drop_user(realm, user);
         }

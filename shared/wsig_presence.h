@@ -34,6 +34,7 @@ typedef struct wsig_user_s {
     uint64_t left_before; /* the leave before the last join */
     uint64_t changed;
     bool dirty;
+    bool shown; /* it was present when all was told last */
     bool verified;
     uint8_t state; /* wsig_state_t */
     uint8_t name_size;
@@ -108,7 +109,8 @@ typedef enum {
 } wsig_news_t;
 
 /* What to say of a dirty user to somebody who knows all up to a number. */
-wsig_news_t wsig_user_news(const wsig_user_t *user, uint64_t since);
+wsig_news_t wsig_user_news(const wsig_realm_t *realm, const wsig_user_t *user,
+                           uint64_t since);
 
 /* Take a realm with changes from the list of those; NULL: none. */
 wsig_realm_t *wsig_presence_pop(wsig_presence_t *presence);
