@@ -30,9 +30,11 @@ typedef struct unit_s {
     uint64_t factor;
 } unit_t;
 
-/* Ascending: a bound is shown in the largest unit that divides it. */
+/* The names that errors use come last, ascending: a bound is shown in the
+ * largest unit that divides it. */
 static const unit_t size_units[] = {
-    {"", 1}, {"k", KILO}, {"m", MEGA}, {"g", (uint64_t) KILO *MEGA}};
+    {"K", KILO}, {"M", MEGA}, {"G", (uint64_t) 1 << 30}, {"", 1},
+    {"k", KILO}, {"m", MEGA}, {"g", (uint64_t) 1 << 30}};
 static const unit_t time_units[] = {
     {"ms", 1}, {"s", SECOND}, {"m", MINUTE}, {"h", HOUR}, {"d", DAY}};
 
@@ -195,8 +197,8 @@ wsig_conf_check(const wsig_conf_t *conf, const wsig_pool_t *pool)
 
         if (url.data[0] == 't') {
             return complain(pool,
-                            "\"%.*s\" needs a secret to sign credentials with, "
-                            "and no file of secrets is given",
+                            "\"%.*s\" needs a secret to sign credentials with: "
+                            "there is no turn_secret_file",
                             (int) url.size, url.data);
         }
     }
@@ -696,7 +698,8 @@ show(uint64_t amount, const unit_t *units, size_t n_units, char out[32])
 {
     size_t i = n_units - 1;
 
-    while (i > 0 && (amount == 0 || amount % units[i].factor != 0)) {
+    while (units[i].factor != 1 &&
+           (amount == 0 || amount % units[i].factor != 0)) {
         i--;
     }
     snprintf(out, 32, "%llu%s", (unsigned long long) (amount / units[i].factor),

@@ -436,6 +436,7 @@ wsig_native_text(wsig_peer_t *peer, wsig_text_t text, wsig_time_t now)
 
     rc = wsig_scan(text, wsig_keys, MEMBERS, said.values);
     said.has_ref = false;
+    said.ref_size = 0;
     if (peer->stage == WSIG_STAGE_HELLO) {
         wsig_native_hello(peer, &said, rc, now);
         return;
@@ -715,7 +716,7 @@ wsig_put_news(wsig_buffer_t *out, const wsig_realm_t *realm, wsig_news_t news,
     uint32_t n = 0;
 
     for (user = realm->dirty; user != NULL; user = user->next_dirty) {
-        if (wsig_user_news(realm, user, since) != news) {
+        if (wsig_user_news(user, since) != news) {
             continue;
         }
         if (peer != NULL

@@ -58,6 +58,27 @@ wsig_user_soil(wsig_presence_t *presence, wsig_realm_t *realm,
     }
 }
 
+/* It joined or left with the change of the newest number. */
+static void
+wsig_user_moved(wsig_presence_t *presence, wsig_realm_t *realm,
+                wsig_user_t *user)
+{
+    uint32_t room = user->room > 0 ? user->room * 2 : 2;
+    uint64_t *moves;
+
+    realm->names = realm->number;
+    if (user->n_moves == user->room) {
+        moves = realloc(user->moves, room * sizeof(*moves));
+        if (moves == NULL) {
+            presence->stale = true;
+            return;
+        }
+        user->moves = moves;
+        user->room = room;
+    }
+    user->moves[user->n_moves++] = realm->number;
+}
+
 /* The user's state from its peers, and the number of what changed. */
 static void
 wsig_user_update(wsig_presence_t *presence, wsig_realm_t *realm,
@@ -79,13 +100,10 @@ wsig_user_update(wsig_presence_t *presence, wsig_realm_t *realm,
     }
     realm->number++;
     if (user->state == WSIG_ABSENT_STATE) {
-        user->left_before = user->left;
-        user->joined = realm->number;
-        realm->names = realm->number;
+        wsig_user_moved(presence, realm, user);
         realm->n_users++;
     } else if (state == WSIG_ABSENT_STATE) {
-        user->left = realm->number;
-        realm->names = realm->number;
+        wsig_user_moved(presence, realm, user);
         realm->n_users--;
     } else {
         user->changed = realm->number;
@@ -314,44 +332,22 @@ wsig_presence_read(wsig_presence_t *presence)
     } while (n == BATCH);
 }
 
-/* Was the user there at that number?  The last three comings and goings are
- * remembered, and where it began: that is exact but for who said hello just
- * before four of them within one tick. */
-static bool
-wsig_user_was_there(const wsig_realm_t *realm, const wsig_user_t *user,
-                    uint64_t since)
-{
-    uint64_t late = user->joined > user->left ? user->joined : user->left;
-    uint64_t middle = user->joined > user->left ? user->left : user->joined;
-
-    if (since == realm->flushed) {
-        return user->shown;
-    }
-    if (since >= late) {
-        return user->joined > user->left;
-    }
-    if (since >= middle) {
-        return user->joined < user->left;
-    }
-    if (user->joined > user->left) {
-        return user->left > since;
-    }
-    return user->left_before > since;
-}
-
 wsig_news_t
-wsig_user_news(const wsig_realm_t *realm, const wsig_user_t *user,
-               uint64_t since)
+wsig_user_news(const wsig_user_t *user, uint64_t since)
 {
-    bool was_there = wsig_user_was_there(realm, user, since);
+    bool was_there = user->shown;
+    uint32_t i;
 
+    for (i = 0; i < user->n_moves && user->moves[i] <= since; i++) {
+        was_there = !was_there;
+    }
     if (user->state == WSIG_ABSENT_STATE) {
         return was_there ? WSIG_NEWS_LEFT : WSIG_NEWS_NONE;
     }
     /* Gone and back again counts as new. */
-    return !was_there || user->joined > since ? WSIG_NEWS_JOINED
-           : user->changed > since            ? WSIG_NEWS_CHANGED
-                                              : WSIG_NEWS_NONE;
+    return !was_there || i < user->n_moves ? WSIG_NEWS_JOINED
+           : user->changed > since         ? WSIG_NEWS_CHANGED
+                                           : WSIG_NEWS_NONE;
 }
 
 wsig_realm_t *
@@ -375,6 +371,10 @@ wsig_presence_settle(wsig_presence_t *presence, wsig_realm_t *realm)
         next = user->next_dirty;
         user->dirty = false;
         user->shown = user->state != WSIG_ABSENT_STATE;
+        free(user->moves);
+        user->moves = NULL;
+        user->n_moves = 0;
+        user->room = 0;
         if (user->state == WSIG_ABSENT_STATE) {
             wsig_realm_drop_user(realm, user);
         }

@@ -29,9 +29,9 @@ typedef struct wsig_user_s {
     struct wsig_user_s *previous;
     struct wsig_user_s *next_dirty;
     wsig_entry_t *entries; /* its peers */
-    uint64_t joined;       /* the number of the change; 0: never */
-    uint64_t left;
-    uint64_t left_before; /* the leave before the last join */
+    uint64_t *moves; /* numbers of its joins and leaves since shown was true */
+    uint32_t n_moves;
+    uint32_t room; /* of moves */
     uint64_t changed;
     bool dirty;
     bool shown; /* it was present when all was told last */
@@ -109,8 +109,7 @@ typedef enum {
 } wsig_news_t;
 
 /* What to say of a dirty user to somebody who knows all up to a number. */
-wsig_news_t wsig_user_news(const wsig_realm_t *realm, const wsig_user_t *user,
-                           uint64_t since);
+wsig_news_t wsig_user_news(const wsig_user_t *user, uint64_t since);
 
 /* Take a realm with changes from the list of those; NULL: none. */
 wsig_realm_t *wsig_presence_pop(wsig_presence_t *presence);
