@@ -17,6 +17,7 @@
 
 #define NGX_HTTP_WEBRTC_SIGNAL_BUFFER  65536
 #define NGX_HTTP_WEBRTC_SIGNAL_ROUNDS  4        /* reads in a row */
+#define NGX_HTTP_WEBRTC_SIGNAL_RECORD  16384    /* of TLS */
 #define NGX_HTTP_WEBRTC_SIGNAL_LINGER  2000
 
 
@@ -24,6 +25,7 @@ typedef struct {
     ngx_connection_t  *connection;
     wsig_peer_t       *peer;            /* NULL: closing */
     unsigned           held:1;
+    unsigned           blocked:1;       /* the last write was refused */
     unsigned           lingering:1;
 } ngx_http_webrtc_signal_connection_t;
 
@@ -45,6 +47,8 @@ static void ngx_http_webrtc_signal_closing(
 static void ngx_http_webrtc_signal_shutdown(
     ngx_http_webrtc_signal_connection_t *wc);
 #if (NGX_HTTP_SSL)
+static ngx_int_t ngx_http_webrtc_signal_ssl_shutdown(
+    ngx_http_webrtc_signal_connection_t *wc);
 static void ngx_http_webrtc_signal_ssl_shutdown_handler(ngx_connection_t *c);
 #endif
 static void ngx_http_webrtc_signal_linger(
@@ -87,6 +91,7 @@ ngx_http_webrtc_signal_detach(ngx_http_request_t *r, wsig_worker_t *worker,
 
     wc->connection = c;
     wc->held = 0;
+    wc->blocked = 0;
     wc->lingering = 0;
 
     wc->peer = wsig_peer_open(worker, admission, wc,
@@ -382,7 +387,19 @@ ngx_http_webrtc_signal_write(void *connection, const void *data, size_t size)
 
     c = wc->connection;
 
+#if (NGX_HTTP_SSL)
+
+    /* OpenSSL does not tell how many records of a larger write went out */
+
+    if (c->ssl && size > NGX_HTTP_WEBRTC_SIGNAL_RECORD) {
+        size = NGX_HTTP_WEBRTC_SIGNAL_RECORD;
+    }
+
+#endif
+
     n = c->send(c, (u_char *) data, size);
+
+    wc->blocked = (n <= 0);
 
     if (n > 0) {
         return n;
@@ -489,9 +506,7 @@ ngx_http_webrtc_signal_shutdown(ngx_http_webrtc_signal_connection_t *wc)
     /* the session is done with, what the client still sends is dropped */
 
     if (c->ssl) {
-        c->ssl->no_wait_shutdown = 1;
-
-        rc = ngx_ssl_shutdown(c);
+        rc = ngx_http_webrtc_signal_ssl_shutdown(wc);
 
         if (rc == NGX_AGAIN) {
             c->ssl->handler = ngx_http_webrtc_signal_ssl_shutdown_handler;
@@ -525,6 +540,25 @@ ngx_http_webrtc_signal_shutdown(ngx_http_webrtc_signal_connection_t *wc)
 
 
 #if (NGX_HTTP_SSL)
+
+static ngx_int_t
+ngx_http_webrtc_signal_ssl_shutdown(ngx_http_webrtc_signal_connection_t *wc)
+{
+    ngx_ssl_connection_t  *ssl;
+
+    ssl = wc->connection->ssl;
+
+    ssl->no_wait_shutdown = 1;
+
+    /* an alert cannot follow half a record */
+
+    if (wc->blocked) {
+        ssl->no_send_shutdown = 1;
+    }
+
+    return ngx_ssl_shutdown(wc->connection);
+}
+
 
 static void
 ngx_http_webrtc_signal_ssl_shutdown_handler(ngx_connection_t *c)
@@ -609,9 +643,7 @@ ngx_http_webrtc_signal_finalize(ngx_http_webrtc_signal_connection_t *wc)
 #if (NGX_HTTP_SSL)
 
     if (c->ssl) {
-        c->ssl->no_wait_shutdown = 1;
-
-        if (ngx_ssl_shutdown(c) == NGX_AGAIN) {
+        if (ngx_http_webrtc_signal_ssl_shutdown(wc) == NGX_AGAIN) {
             c->ssl->handler = ngx_http_webrtc_signal_finalize_handler;
             return;
         }
@@ -665,13 +697,11 @@ ngx_http_webrtc_signal_close_all(void)
 
         /* the second call frees the session, whatever became of the first */
 
-        if (c->ssl) {
-            c->ssl->no_wait_shutdown = 1;
-
-            if (ngx_ssl_shutdown(c) == NGX_AGAIN) {
-                c->timedout = 1;
-                (void) ngx_ssl_shutdown(c);
-            }
+        if (c->ssl
+            && ngx_http_webrtc_signal_ssl_shutdown(wc) == NGX_AGAIN)
+        {
+            c->timedout = 1;
+            (void) ngx_ssl_shutdown(c);
         }
 
 #endif
