@@ -366,7 +366,8 @@ export class Call extends EventTarget {
     if (text.hangup) {
       this.#end('hangup');
     } else if (text.sending) {
-      this.remoteSending = text.sending;
+      const { audio, video } = text.sending;
+      this.remoteSending = { audio: audio === true, video: video === true };
       this.#tellState();
     }
   }

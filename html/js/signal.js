@@ -248,7 +248,8 @@ export class Signal extends EventTarget {
     this.#tell('down', { code, delay });
   }
 
-  /** A browser hides why a handshake failed; a plain request shows it. */
+  /** A browser hides why a handshake failed; a plain request shows it, and
+   * lets the browser ask for a password that the next handshake then has. */
   async #loginWanted() {
     try {
       const url = new URL(this.#url);

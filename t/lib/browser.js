@@ -94,7 +94,8 @@ async function launch({ devices = 1, args = [] } = {}) {
   const browser = await chromium.launch({
     executablePath: CHROMIUM,
     args: [...FLAGS, ...args,
-           `--use-fake-device-for-media-stream=device-count=${devices}`],
+           /* few frames: two cores encode and decode them all */
+           `--use-fake-device-for-media-stream=device-count=${devices},fps=10`],
   });
   return new Browser(browser);
 }
