@@ -179,7 +179,7 @@ wsig_article_forged(const wsig_peer_t *peer, wsig_text_t text)
     wsig_value_t values[FORGERIES];
     int rc;
 
-    rc = wsig_scan(text, wsig_forgeries, FORGERIES, values);
+    rc = wsig_scan_loose(text, wsig_forgeries, FORGERIES, values);
     if (rc == WSIG_INVALID) {
         return WSIG_OK; /* no object: whatever it is */
     }

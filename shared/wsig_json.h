@@ -35,6 +35,12 @@ typedef struct wsig_value_s {
 int wsig_scan(wsig_text_t text, const wsig_text_t *keys, size_t n_keys,
               wsig_value_t *values);
 
+/* The same for whatever JSON.parse takes as an object, of any depth, with lone
+ * surrogates and \u0000: what a browser will read must be read by the same
+ * grammar.  WSIG_TAKEN: a top-level key stands twice. */
+int wsig_scan_loose(wsig_text_t text, const wsig_text_t *keys, size_t n_keys,
+                    wsig_value_t *values);
+
 /* The content of a scanned string, unescaped, into out, which has room for at
  * least raw.size bytes; returns its size, always less than raw.size.  out may
  * be the string itself. */

@@ -17,7 +17,18 @@ typedef unsigned char chunk_t __attribute__((vector_size(16)));
 typedef struct cursor_s {
     const char *at;
     const char *end;
+    bool loose;  /* all that JSON.parse takes, not the profile only */
+    bool failed; /* memory was short */
 } cursor_t;
+
+/* The objects and arrays that are open: a bit for each, set for an object.
+ * The profile needs no more than the first word. */
+typedef struct nest_s {
+    uint64_t near;
+    uint8_t *far; /* of the levels behind it */
+    size_t room;  /* levels in far */
+    size_t open;
+} nest_t;
 
 /* What stands between the quotes of a string, or a plain text. */
 typedef struct inside_s {
@@ -42,8 +53,11 @@ typedef struct keys_s {
     inside_t *many; /* NULL while few suffices */
     size_t n;
     size_t room; /* of many */
+    bool twice;  /* one was seen twice already */
 } keys_t;
 
+static int scan_object(cursor_t *cursor, const wsig_text_t *wanted,
+                       size_t n_wanted, wsig_value_t *values);
 static int scan_members(cursor_t *cursor, keys_t *keys,
                         const wsig_text_t *wanted, size_t n_wanted,
                         wsig_value_t *values);
@@ -52,8 +66,11 @@ static bool keys_differ(keys_t *keys);
 static int compare_keys(const void *left, const void *right);
 static int compare_escaped(const inside_t *a, const inside_t *b);
 static int next_byte(reader_t *reader);
-static bool scan_value(cursor_t *cursor, int level, wsig_value_t *value);
-static bool skip_nested(cursor_t *cursor, int level);
+static bool scan_value(cursor_t *cursor, size_t level, wsig_value_t *value);
+static bool skip_nested(cursor_t *cursor, size_t level);
+static bool skip_levels(cursor_t *cursor, size_t level, nest_t *nest);
+static bool nest_open(cursor_t *cursor, nest_t *nest, bool object);
+static bool nest_object(const nest_t *nest);
 static bool skip_scalar(cursor_t *cursor, wsig_json_kind_t *kind);
 static bool skip_word(cursor_t *cursor, const char *word);
 static bool skip_number(cursor_t *cursor);
@@ -61,7 +78,7 @@ static bool skip_digits(cursor_t *cursor);
 static bool skip_key(cursor_t *cursor, inside_t *key);
 static bool skip_string(cursor_t *cursor, inside_t *inside);
 static const char *skip_plain(const char *at, const char *end);
-static const char *skip_escape(const char *at, const char *end);
+static const char *skip_escape(const char *at, const char *end, bool loose);
 static bool skip_byte(cursor_t *cursor, char byte);
 static void skip_space(cursor_t *cursor);
 static size_t unescape(const char **at, char out[CHARACTER_MAX]);
@@ -75,23 +92,48 @@ int
 wsig_scan(wsig_text_t text, const wsig_text_t *keys, size_t n_keys,
           wsig_value_t *values)
 {
-    cursor_t cursor = {text.data, text.data + text.size};
+    cursor_t cursor = {.at = text.data, .end = text.data + text.size};
+    int rc = scan_object(&cursor, keys, n_keys, values);
+
+    return rc == WSIG_TAKEN ? WSIG_INVALID : rc;
+}
+
+int
+wsig_scan_loose(wsig_text_t text, const wsig_text_t *keys, size_t n_keys,
+                wsig_value_t *values)
+{
+    cursor_t cursor = {
+        .at = text.data, .end = text.data + text.size, .loose = true};
+
+    return scan_object(&cursor, keys, n_keys, values);
+}
+
+/* WSIG_TAKEN: an object with a key that stands twice. */
+static int
+scan_object(cursor_t *cursor, const wsig_text_t *wanted, size_t n_wanted,
+            wsig_value_t *values)
+{
     keys_t found;
     size_t i;
     int rc;
 
-    for (i = 0; i < n_keys; i++) {
+    for (i = 0; i < n_wanted; i++) {
         values[i] = (wsig_value_t){.kind = WSIG_JSON_NONE};
     }
     found.many = NULL;
     found.n = 0;
     found.room = KEYS_PLAIN;
+    found.twice = false;
 
-    skip_space(&cursor);
-    rc = scan_members(&cursor, &found, keys, n_keys, values);
-    skip_space(&cursor);
-    if (rc == WSIG_OK && (cursor.at < cursor.end || !keys_differ(&found))) {
+    skip_space(cursor);
+    rc = scan_members(cursor, &found, wanted, n_wanted, values);
+    skip_space(cursor);
+    if (cursor->failed) {
+        rc = WSIG_NOMEM;
+    } else if (rc == WSIG_OK && cursor->at < cursor->end) {
         rc = WSIG_INVALID;
+    } else if (rc == WSIG_OK && !keys_differ(&found)) {
+        rc = WSIG_TAKEN;
     }
     free(found.many);
     return rc;
@@ -134,7 +176,7 @@ wsig_string_is(const wsig_value_t *value, wsig_text_t text)
 bool
 wsig_array_next(wsig_text_t *at, wsig_value_t *item)
 {
-    cursor_t cursor = {at->data, at->data + at->size};
+    cursor_t cursor = {.at = at->data, .end = at->data + at->size};
     bool found;
 
     if (at->size == 0) {
@@ -201,7 +243,7 @@ keys_add(keys_t *keys, inside_t key)
     if (keys->n < KEYS_PLAIN) {
         for (i = 0; i < keys->n; i++) {
             if (compare_keys(&keys->few[i], &key) == 0) {
-                return WSIG_INVALID;
+                keys->twice = true;
             }
         }
         keys->few[keys->n++] = key;
@@ -227,8 +269,8 @@ keys_differ(keys_t *keys)
 {
     size_t i;
 
-    if (keys->many == NULL) {
-        return true;
+    if (keys->many == NULL || keys->twice) {
+        return !keys->twice;
     }
     qsort(keys->many, keys->n, sizeof(*keys->many), compare_keys);
     for (i = 1; i < keys->n; i++) {
@@ -292,7 +334,7 @@ next_byte(reader_t *reader)
 
 /* A value that stands in an object or array of the given level. */
 static bool
-scan_value(cursor_t *cursor, int level, wsig_value_t *value)
+scan_value(cursor_t *cursor, size_t level, wsig_value_t *value)
 {
     const char *from = cursor->at;
 
@@ -315,55 +357,102 @@ scan_value(cursor_t *cursor, int level, wsig_value_t *value)
 /* An object or array with all that is in it, without recursion: no text may
  * cost more stack than another. */
 static bool
-skip_nested(cursor_t *cursor, int level)
+skip_nested(cursor_t *cursor, size_t level)
 {
-    uint64_t objects = 0; /* bit 0: the innermost open one is an object */
-    int open = 0;
+    nest_t nest = {0};
+    bool valid = skip_levels(cursor, level, &nest);
 
+    free(nest.far);
+    return valid;
+}
+
+static bool
+skip_levels(cursor_t *cursor, size_t level, nest_t *nest)
+{
     for (;;) {
         wsig_json_kind_t kind;
 
         if (cursor->at < cursor->end &&
             (*cursor->at == '{' || *cursor->at == '[')) {
-            if (level + open == DEPTH_MAX) {
+            if (!cursor->loose && level + nest->open == DEPTH_MAX) {
                 return false;
             }
-            objects = objects << 1 | (*cursor->at == '{');
-            open++;
+            if (!nest_open(cursor, nest, *cursor->at == '{')) {
+                return false;
+            }
             cursor->at++;
             skip_space(cursor);
-            if (!skip_byte(cursor, objects & 1 ? '}' : ']')) {
-                if ((objects & 1) && !skip_key(cursor, NULL)) {
+            if (!skip_byte(cursor, nest_object(nest) ? '}' : ']')) {
+                if (nest_object(nest) && !skip_key(cursor, NULL)) {
                     return false;
                 }
                 continue;
             }
-            objects >>= 1;
-            open--;
+            nest->open--;
         } else if (!skip_scalar(cursor, &kind)) {
             return false;
         }
 
         /* Behind a value: close what ends here, up to the next value. */
-        while (open > 0) {
+        while (nest->open > 0) {
             skip_space(cursor);
             if (skip_byte(cursor, ',')) {
                 break;
             }
-            if (!skip_byte(cursor, objects & 1 ? '}' : ']')) {
+            if (!skip_byte(cursor, nest_object(nest) ? '}' : ']')) {
                 return false;
             }
-            objects >>= 1;
-            open--;
+            nest->open--;
         }
-        if (open == 0) {
+        if (nest->open == 0) {
             return true;
         }
         skip_space(cursor);
-        if ((objects & 1) && !skip_key(cursor, NULL)) {
+        if (nest_object(nest) && !skip_key(cursor, NULL)) {
             return false;
         }
     }
+}
+
+/* One level more.  There cannot be more of them than the text has bytes to
+ * close them with. */
+static bool
+nest_open(cursor_t *cursor, nest_t *nest, bool object)
+{
+    size_t at = nest->open++;
+
+    if (at < 64) {
+        nest->near &= ~(UINT64_C(1) << at);
+        nest->near |= (uint64_t) object << at;
+        return true;
+    }
+    at -= 64;
+    if (nest->far == NULL) {
+        nest->room = (size_t) (cursor->end - cursor->at);
+        nest->far = calloc(nest->room / 8 + 1, 1);
+        if (nest->far == NULL) {
+            cursor->failed = true;
+            return false;
+        }
+    }
+    if (at >= nest->room) {
+        return false;
+    }
+    nest->far[at / 8] &= (uint8_t) ~(1u << at % 8);
+    nest->far[at / 8] |= (uint8_t) (object << at % 8);
+    return true;
+}
+
+static bool
+nest_object(const nest_t *nest)
+{
+    size_t at = nest->open - 1;
+
+    if (at < 64) {
+        return nest->near >> at & 1;
+    }
+    at -= 64;
+    return nest->far[at / 8] >> at % 8 & 1;
 }
 
 static bool
@@ -476,7 +565,7 @@ skip_string(cursor_t *cursor, inside_t *inside)
         }
         /* They come in pairs: at the end of each line of a description. */
         do {
-            at = skip_escape(at, end);
+            at = skip_escape(at, end, cursor->loose);
             if (at == NULL) {
                 return false;
             }
@@ -519,9 +608,10 @@ skip_plain(const char *at, const char *end)
     return at;
 }
 
-/* RFC 8259, section 7, without \u0000 and lone surrogates.  NULL: invalid. */
+/* RFC 8259, section 7; the profile has no \u0000 and no lone surrogates.
+ * NULL: invalid. */
 static const char *
-skip_escape(const char *at, const char *end)
+skip_escape(const char *at, const char *end, bool loose)
 {
     uint32_t unit;
 
@@ -547,10 +637,10 @@ skip_escape(const char *at, const char *end)
         return NULL;
     }
     unit = hex4(at + 2);
-    if (unit == 0 || unit > 0xffff || is_low(unit)) {
+    if (unit > 0xffff || (!loose && (unit == 0 || is_low(unit)))) {
         return NULL;
     }
-    if (!is_high(unit)) {
+    if (loose || !is_high(unit)) {
         return at + 6;
     }
     if (end - at < 12 || at[6] != '\\' || at[7] != 'u' ||
@@ -597,7 +687,8 @@ unescape(const char **at, char out[CHARACTER_MAX])
     }
     *at += 4;
     c = hex4(escape + 2);
-    if (is_high(c)) {
+    if (is_high(c) && escape[6] == '\\' && escape[7] == 'u' &&
+        is_low(hex4(escape + 8))) {
         c = 0x10000 + ((c & 0x3ff) << 10) + (hex4(escape + 8) & 0x3ff);
         *at += 6;
     }
