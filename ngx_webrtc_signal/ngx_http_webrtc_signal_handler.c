@@ -323,13 +323,6 @@ ngx_http_webrtc_signal_realm(ngx_http_request_t *r, wsig_text_t *realm)
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        if (value.len == 0) {
-            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                          "webrtc signal refused: "
-                          "\"webrtc_signal_realm\" is empty here");
-            return NGX_HTTP_FORBIDDEN;
-        }
-
     } else {
         cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
         value = cscf->server_name;
@@ -341,6 +334,13 @@ ngx_http_webrtc_signal_realm(ngx_http_request_t *r, wsig_text_t *realm)
 
     realm->data = (const char *) value.data;
     realm->size = value.len;
+
+    if (!wsig_realm_valid(*realm)) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "webrtc signal refused: "
+                      "\"webrtc_signal_realm\" gives no valid realm here");
+        return NGX_HTTP_FORBIDDEN;
+    }
 
     return NGX_OK;
 }

@@ -176,6 +176,10 @@ typedef struct wsig_reply_s {
     wsig_dialect_t dialect;
 } wsig_reply_t;
 
+/* A realm: 1 to 255 bytes of UTF-8 without control characters.  (An evaluated
+ * one may hold anything.) */
+bool wsig_realm_valid(wsig_text_t realm);
+
 /* 405 wants "Allow: GET", 426 wants "Upgrade: websocket" and
  * "Sec-WebSocket-Version: 13" in the answer. */
 void wsig_handshake(const wsig_request_t *request, const wsig_conf_t *conf,

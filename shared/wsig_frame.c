@@ -93,7 +93,7 @@ wsig_queue_add(wsig_queue_t *queue, wsig_frame_t *frame)
 }
 
 wsig_text_t
-wsig_queue_next(const wsig_queue_t *queue)
+wsig_queue_next(wsig_queue_t *queue)
 {
     const wsig_frame_t *frame;
 
@@ -101,6 +101,7 @@ wsig_queue_next(const wsig_queue_t *queue)
         return (wsig_text_t){NULL, 0};
     }
     frame = queue->first->frame;
+    queue->pinned = true;
     return (wsig_text_t){(const char *) frame + frame->at + queue->offset,
                          frame->end - frame->at - queue->offset};
 }
@@ -124,6 +125,7 @@ wsig_queue_went(wsig_queue_t *queue, size_t n)
     queue->offset += n;
     if (queue->offset == link->frame->end - link->frame->at) {
         queue->offset = 0;
+        queue->pinned = false;
         queue->first = link->next;
         wsig_queue_drop(queue, link);
     }
@@ -133,14 +135,15 @@ void
 wsig_queue_cut(wsig_queue_t *queue)
 {
     wsig_link_t *link;
-    wsig_link_t *keep = queue->offset > 0 ? queue->first : NULL;
+    wsig_link_t *keep = queue->pinned ? queue->first : NULL;
 
     link = keep != NULL ? keep->next : queue->first;
     queue->first = keep;
     queue->last = keep;
-    queue->bytes = wsig_queue_next(queue).size;
+    queue->bytes = 0;
     if (keep != NULL) {
         keep->next = NULL;
+        queue->bytes = wsig_queue_next(queue).size;
     }
     while (link != NULL) {
         wsig_link_t *next = link->next;
@@ -155,5 +158,6 @@ void
 wsig_queue_free(wsig_queue_t *queue)
 {
     queue->offset = 0;
+    queue->pinned = false;
     wsig_queue_cut(queue);
 }

@@ -34,18 +34,19 @@ typedef struct wsig_queue_s {
     wsig_link_t *last;
     size_t bytes;  /* that are still to go */
     size_t offset; /* of them in first that went */
+    bool pinned;   /* first was tried: TLS may hold it, so it stays first */
 } wsig_queue_t;
 
 /* Append; the queue takes a reference of its own.  WSIG_NOMEM. */
 int wsig_queue_add(wsig_queue_t *queue, wsig_frame_t *frame);
 
-/* The bytes to write next; size 0: none. */
-wsig_text_t wsig_queue_next(const wsig_queue_t *queue);
+/* The bytes to write next, now; size 0: none. */
+wsig_text_t wsig_queue_next(wsig_queue_t *queue);
 
 /* So many of them went. */
 void wsig_queue_went(wsig_queue_t *queue, size_t n);
 
-/* Frames of which nothing went yet are dropped. */
+/* Frames that nobody tried to write yet are dropped. */
 void wsig_queue_cut(wsig_queue_t *queue);
 void wsig_queue_free(wsig_queue_t *queue);
 

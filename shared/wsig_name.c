@@ -76,6 +76,19 @@ wsig_utf8_valid(wsig_text_t text)
 }
 
 bool
+wsig_realm_valid(wsig_text_t realm)
+{
+    size_t i;
+
+    for (i = 0; i < realm.size; i++) {
+        if ((unsigned char) realm.data[i] < 0x20 || realm.data[i] == 0x7f) {
+            return false;
+        }
+    }
+    return realm.size >= 1 && realm.size <= 255 && wsig_utf8_valid(realm);
+}
+
+bool
 wsig_name_valid(wsig_text_t name)
 {
     const uint8_t *at = (const uint8_t *) name.data;

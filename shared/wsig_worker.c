@@ -114,7 +114,7 @@ wsig_worker_tick(wsig_worker_t *worker, wsig_time_t now)
 
     worker->tick_at = now.mono + (worker->n_peers > 0 ? TICK : IDLE_TICK);
     worker->list_budget = LIST_BUDGET;
-    if (worker->quit_at != 0) {
+    if (worker->quitting) {
         wsig_worker_leave(worker, now);
     }
     wsig_worker_bury(worker, now);
@@ -179,31 +179,32 @@ wsig_worker_flush(wsig_worker_t *worker, wsig_time_t now)
 void
 wsig_worker_quit(wsig_worker_t *worker, int64_t drain, wsig_time_t now)
 {
-    if (worker->quit_at == 0) {
-        worker->quit_at = now.mono;
+    if (!worker->quitting) {
+        worker->quitting = true;
         worker->drain = drain;
         worker->tick_at = now.mono;
     }
     wsig_worker_settle(worker, now);
 }
 
-/* A reload shows by newer workers; a stop by their absence. */
+/* A reload shows by newer workers; a stop by their absence, be it after a
+ * reload. */
 static void
 wsig_worker_leave(wsig_worker_t *worker, wsig_time_t now)
 {
-    if (worker->drain_until == 0 && wsig_place_newer(worker->zone)) {
-        worker->drain_until = now.mono + worker->drain + 1;
-    }
-    if (worker->drain_until == 0) {
-        if (now.mono >= worker->quit_at + QUIT_WAIT) {
-            wsig_worker_close_some(worker, worker->n_peers, 1001,
-                                   "the server is shutting down", now);
-        } else {
-            worker->tick_at = now.mono + TICK;
+    worker->tick_at = now.mono + TICK;
+    if (wsig_place_newer(worker->zone)) {
+        worker->alone_at = 0;
+        if (worker->drain_until == 0) {
+            worker->drain_until = now.mono + worker->drain;
         }
-        return;
+    } else if (worker->alone_at == 0) {
+        worker->alone_at = now.mono;
     }
-    if (now.mono >= worker->drain_until) {
+    if (worker->alone_at != 0 && now.mono >= worker->alone_at + QUIT_WAIT) {
+        wsig_worker_close_some(worker, worker->n_peers, 1001,
+                               "the server is shutting down", now);
+    } else if (worker->drain_until != 0 && now.mono >= worker->drain_until) {
         if (worker->drain_step == 0) {
             worker->drain_step = worker->n_peers / SPREAD_TICKS + 1;
         }

@@ -160,6 +160,22 @@ wsig_zone_close(wsig_zone_t *zone)
     free(zone);
 }
 
+static bool
+wsig_parent_is_there(const char *folder)
+{
+    char parent[WSIG_PATH_MAX + 1];
+    char *slash;
+
+    strcpy(parent, folder);
+    slash = strrchr(parent, '/');
+    slash[slash == parent] = '\0';
+    if (access(parent, W_OK | X_OK) == -1) {
+        return false;
+    }
+    errno = ENOENT;
+    return true;
+}
+
 /* Open the folder and make the names.  Without make a folder that is not
  * there yet is no error: folder is -1 then. */
 static int
@@ -192,7 +208,7 @@ wsig_files_open(wsig_opening_t *opening, bool make, wsig_files_t *files)
     files->folder =
         open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (files->folder == -1) {
-        if (!make && errno == ENOENT) {
+        if (!make && errno == ENOENT && wsig_parent_is_there(folder)) {
             return WSIG_OK;
         }
         return wsig_fail(opening, "cannot open the folder \"%s\": %s", folder,
