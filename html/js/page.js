@@ -230,8 +230,8 @@ function showPeople() {
   const { users, count } = /** @type {Signal} */ (signal);
   people.show(users?.values() ?? []);
   people.enable(true);
-  const hidden = !users || (users.size === 0 && count > 1);
-  find('lookup').hidden = !hidden;
+  /* too many for a list, or guests are shown nobody */
+  find('lookup').hidden = Boolean(users?.size);
   say(find('people-hint'), hint(users?.size, count));
 }
 
@@ -244,7 +244,7 @@ function hint(listed, count) {
     return '';
   }
   return count > 1 ? `${count} people are here, you among them.`
-    : 'Nobody else is here yet. Send somebody the address of this page.';
+    : 'You see nobody else here yet. Send somebody the address of this page.';
 }
 
 function showRing() {

@@ -72,7 +72,7 @@ const tests = {
     const [alice] = await people(c, 0, 1);
     await alice.button('Call bob').waitFor();
     assert.equal(await alice.page.getByRole('button').count(), 2);
-    await native.sees('Nobody else is here yet.');
+    await native.sees('You see nobody else here yet.');
   },
 };
 

@@ -93,3 +93,28 @@ onEachServer({
     mallory.quiet(REFUSED);
   },
 });
+
+/* Any variable can be the identity; '$cookie_user' is nginx's spelling. */
+onEachServer({ settings: { identity: '$cookie_user', guests: 'call' } }, {
+  async 'a guest sees nobody, and calls by name'(c) {
+    const cookie = { name: 'user', value: 'alice', domain: 'localhost',
+                     path: '/', expires: -1, httpOnly: true, secure: true,
+                     sameSite: 'Lax' };
+    const alice = await c.person('alice', {
+      storageState: { cookies: [cookie], origins: [] } });
+    await alice.join();
+    const bob = await c.person('bob');
+    await bob.join();
+    const field = bob.page.getByLabel('Call somebody by name');
+    await field.fill('nobody');
+    await bob.press('Call');
+    await bob.sees('nobody is not here.');
+    await field.fill('alice');
+    await bob.press('Call');
+    await alice.sees('bob is calling');
+    await alice.press('Answer with camera');
+    await Promise.all([alice.seesPicture(), bob.seesPicture()]);
+    await bob.press('Hang up');
+    await alice.sees('bob hung up.');
+  },
+});
