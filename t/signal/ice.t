@@ -10,7 +10,7 @@ const { scenarios } = require('../lib/scenarios');
 const { answered, ended, ring } = require('../lib/call');
 const { get } = require('../lib/web');
 
-const SECRETS = ['the-first-secret-signs', 'an-older-secret'];
+const SECRETS = ['the-first-secret-signs', 'an-older-secret-that-checks'];
 const STUN = 'stun:stun.test:3478';
 const TURN = ['turn:turn.test:3478?transport=udp',
               'turns:turn.test:5349?transport=tcp'];
