@@ -1038,6 +1038,11 @@ wsig_native_tell(wsig_peer_t *peer, const wsig_call_t *call, wsig_told_t told,
                   || (call->callee.generation != 0
                       && wsig_is_self(peer, call->callee));
 
+    if (call->callee.generation != 0 && winner && told == WSIG_TOLD_RINGING) {
+        wsig_say_accepted(peer, call, said, false, now);
+        told = WSIG_TOLD_ANSWERED;
+        said = NULL; /* answered */
+    }
     if (call->callee.generation != 0 && !winner) {
         if (told != WSIG_TOLD_NOTHING) {
             wsig_say_ended(peer, call, said, "answered-elsewhere");
@@ -1046,26 +1051,15 @@ wsig_native_tell(wsig_peer_t *peer, const wsig_call_t *call, wsig_told_t told,
         return;
     }
     if (call->state == WSIG_CALL_ENDED) {
-        if (told != WSIG_TOLD_NOTHING || caller) {
+        if (told != WSIG_TOLD_NOTHING) {
             wsig_say_ended(peer, call, said, wsig_end_words(call, caller));
         }
         wsig_known_forget(peer, call->id);
         return;
     }
     if (told == WSIG_TOLD_NOTHING) {
-        if (caller) {
-            wsig_say_calling(peer, call, said, now);
-        } else if (call->state == WSIG_CALL_RINGING) {
-            wsig_say_ring(peer, call, now);
-        }
+        wsig_say_ring(peer, call, now);
         told = WSIG_TOLD_RINGING;
-        if (caller) {
-            said = NULL; /* answered */
-        }
-    }
-    if (call->state == WSIG_CALL_ANSWERED && told == WSIG_TOLD_RINGING) {
-        wsig_say_accepted(peer, call, said, false, now);
-        told = WSIG_TOLD_ANSWERED;
     }
     if (wsig_known_set(peer, call->id, told) != WSIG_OK) {
         wsig_peer_close(peer, 1013, "memory is short", now);
@@ -1095,6 +1089,23 @@ wsig_native_note(wsig_peer_t *peer, uint64_t id, wsig_time_t now)
     } else if (call.state == WSIG_CALL_RINGING
                && !wsig_is_self(peer, call.caller)) {
         wsig_native_tell(peer, &call, WSIG_TOLD_NOTHING, NULL, now);
+    }
+}
+
+/* Answer a dial.  Where it rang (anew), much may have happened since, on other
+ * workers: first things are said first. */
+static void
+wsig_native_dialled(wsig_peer_t *peer, const wsig_call_t *call, bool anew,
+                    const wsig_said_t *said, wsig_time_t now)
+{
+    if (call->reason == WSIG_END_BUSY || call->reason == WSIG_END_GLARE
+        || (!anew && call->state == WSIG_CALL_ENDED)) {
+        wsig_native_tell(peer, call, WSIG_TOLD_ANSWERED, said, now);
+        return;
+    }
+    wsig_say_calling(peer, call, said, now);
+    if (anew) {
+        wsig_native_tell(peer, call, WSIG_TOLD_RINGING, NULL, now);
     }
 }
 
@@ -1153,22 +1164,16 @@ wsig_native_call(wsig_peer_t *peer, wsig_said_t *said, wsig_time_t now)
         wsig_native_error(peer, said, "limit", "too many calls");
         return;
     }
-    if (wsig_known_find(peer, id) < 0) {
+    if (notes.n > 0 || call.state == WSIG_CALL_ENDED) {
         wsig_worker_count(worker, WSIG_COUNT_CALLS);
     }
-    if (call.state == WSIG_CALL_ANSWERED) {
-        wsig_say_calling(peer, &call, said, now); /* its ref was repeated */
-    } else {
-        wsig_native_tell(peer, &call, WSIG_TOLD_NOTHING, said, now);
-    }
+    wsig_native_dialled(peer, &call, notes.n > 0, said, now);
     if (call.reason == WSIG_END_GLARE && notes.n > 0
         && wsig_call_read(worker->zone, call.into, peer->address, &call)
                == WSIG_OK) {
         wsig_worker_count(worker, WSIG_COUNT_ANSWERED);
-        if (call.state == WSIG_CALL_ANSWERED) {
-            wsig_say_accepted(peer, &call, NULL, true, now);
-            (void) wsig_known_set(peer, call.id, WSIG_TOLD_ANSWERED);
-        }
+        wsig_say_accepted(peer, &call, NULL, true, now);
+        wsig_native_tell(peer, &call, WSIG_TOLD_ANSWERED, NULL, now);
     }
     wsig_worker_note(worker, &notes, peer->address, now);
 }
@@ -1183,15 +1188,20 @@ wsig_native_unknown(wsig_peer_t *peer, const wsig_said_t *said)
     }
 }
 
-/* Say again where self stands in a call. */
+/* Say where self stands in a call: anew if it has just accepted it. */
 static void
-wsig_native_again(wsig_peer_t *peer, const wsig_said_t *said, wsig_time_t now)
+wsig_native_again(wsig_peer_t *peer, const wsig_said_t *said, bool anew,
+                  wsig_time_t now)
 {
     wsig_call_t call;
 
     if (wsig_call_read(peer->worker->zone, said->call, peer->address, &call)
         == WSIG_OK) {
-        wsig_native_tell(peer, &call, WSIG_TOLD_RINGING, said, now);
+        wsig_native_tell(peer, &call,
+                         anew || call.state != WSIG_CALL_ENDED
+                             ? WSIG_TOLD_RINGING
+                             : WSIG_TOLD_ANSWERED,
+                         said, now);
     } else {
         wsig_native_unknown(peer, said);
     }
@@ -1218,7 +1228,7 @@ wsig_native_accept(wsig_peer_t *peer, wsig_said_t *said, wsig_time_t now)
         if (notes.n > 0) {
             wsig_worker_count(peer->worker, WSIG_COUNT_ANSWERED);
         }
-        wsig_native_again(peer, said, now);
+        wsig_native_again(peer, said, notes.n > 0, now);
         wsig_worker_note(peer->worker, &notes, peer->address, now);
         break;
     case WSIG_INVALID:
@@ -1249,7 +1259,7 @@ wsig_native_hangup(wsig_peer_t *peer, wsig_said_t *said, wsig_time_t now)
         wsig_known_forget(peer, said->call);
         wsig_worker_note(peer->worker, &notes, peer->address, now);
     } else {
-        wsig_native_again(peer, said, now);
+        wsig_native_again(peer, said, false, now);
     }
 }
 

@@ -7,6 +7,7 @@
 
 /* What is known of one slot. */
 struct wsig_entry_s {
+    wsig_node_t node;
     wsig_user_t *user;
     wsig_realm_t *realm;
     wsig_entry_t *next; /* of the same user */
@@ -16,13 +17,7 @@ struct wsig_entry_s {
     uint8_t round; /* when it was seen last in a reading of all */
 };
 
-static uint32_t
-wsig_presence_slots(const wsig_presence_t *presence)
-{
-    return presence->zone->shared->partitions * WSIG_PARTITION_SLOTS;
-}
-
-int
+void
 wsig_presence_init(wsig_presence_t *presence, wsig_zone_t *zone,
                    void (*moved)(void *ctx, uint32_t slot), void *ctx)
 {
@@ -31,9 +26,6 @@ wsig_presence_init(wsig_presence_t *presence, wsig_zone_t *zone,
     presence->moved = moved;
     presence->ctx = ctx;
     presence->stale = true;
-    presence->entries =
-        calloc(wsig_presence_slots(presence), sizeof(wsig_entry_t *));
-    return presence->entries != NULL ? WSIG_OK : WSIG_NOMEM;
 }
 
 void
@@ -205,9 +197,8 @@ wsig_presence_user(const wsig_presence_t *presence, const wsig_realm_t *realm,
 }
 
 static void
-wsig_entry_drop(wsig_presence_t *presence, uint32_t slot)
+wsig_entry_drop(wsig_presence_t *presence, wsig_entry_t *entry)
 {
-    wsig_entry_t *entry = presence->entries[slot];
     wsig_entry_t **link = &entry->user->entries;
 
     while (*link != entry) {
@@ -216,7 +207,7 @@ wsig_entry_drop(wsig_presence_t *presence, uint32_t slot)
     *link = entry->next;
     entry->realm->n_entries--;
     wsig_user_update(presence, entry->realm, entry->user);
-    presence->entries[slot] = NULL;
+    wsig_table_remove(&presence->entries, &entry->node);
     free(entry);
 }
 
@@ -240,7 +231,9 @@ wsig_entry_make(wsig_presence_t *presence, uint32_t slot,
         wsig_user_soil(presence, realm, user);
     }
     entry = calloc(1, sizeof(*entry));
-    if (entry == NULL) {
+    if (entry == NULL
+        || wsig_table_add(&presence->entries, &entry->node, slot) != WSIG_OK) {
+        free(entry);
         return NULL;
     }
     entry->user = user;
@@ -249,7 +242,6 @@ wsig_entry_make(wsig_presence_t *presence, uint32_t slot,
     entry->next = user->entries;
     user->entries = entry;
     realm->n_entries++;
-    presence->entries[slot] = entry;
     return entry;
 }
 
@@ -258,11 +250,12 @@ static void
 wsig_presence_apply(wsig_presence_t *presence, uint32_t slot,
                     const wsig_slot_t *peer)
 {
-    wsig_entry_t *entry = presence->entries[slot];
+    wsig_entry_t *entry =
+        (wsig_entry_t *) wsig_table_find(&presence->entries, slot, NULL);
 
     if (entry != NULL
         && (peer == NULL || entry->generation != peer->generation)) {
-        wsig_entry_drop(presence, slot);
+        wsig_entry_drop(presence, entry);
         entry = NULL;
     }
     if (peer == NULL) {
@@ -289,22 +282,32 @@ wsig_presence_visit(void *ctx, uint32_t slot, const wsig_slot_t *peer)
     wsig_presence_apply(ctx, slot, peer);
 }
 
+/* Drop the entries that the last reading of all did not meet. */
+static void
+wsig_presence_drop_unmet(wsig_presence_t *presence)
+{
+    wsig_node_t *node, *next;
+    uint32_t i;
+
+    for (i = 0; i < presence->entries.size; i++) {
+        for (node = presence->entries.buckets[i]; node != NULL; node = next) {
+            next = node->next;
+            if (((wsig_entry_t *) node)->round != presence->round) {
+                wsig_entry_drop(presence, (wsig_entry_t *) node);
+            }
+        }
+    }
+}
+
 static void
 wsig_presence_read_all(wsig_presence_t *presence)
 {
-    uint32_t slot, slots = wsig_presence_slots(presence);
-
     presence->stale = false;
     presence->round++;
     presence->cursor = wsig_changes_end(presence->zone);
     wsig_registry_walk(presence->zone, wsig_presence_visit, presence);
-    for (slot = 0; slot < slots; slot++) {
-        if (presence->entries[slot] != NULL
-            && presence->entries[slot]->round != presence->round) {
-            wsig_entry_drop(presence, slot);
-        }
-        presence->moved(presence->ctx, slot);
-    }
+    wsig_presence_drop_unmet(presence);
+    presence->moved(presence->ctx, WSIG_ALL_SLOTS);
 }
 
 void
@@ -391,20 +394,13 @@ wsig_presence_settle(wsig_presence_t *presence, wsig_realm_t *realm)
 void
 wsig_presence_free(wsig_presence_t *presence)
 {
-    uint32_t slot, slots = wsig_presence_slots(presence);
     wsig_realm_t *realm;
 
-    if (presence->entries == NULL) {
-        return;
-    }
-    for (slot = 0; slot < slots; slot++) {
-        if (presence->entries[slot] != NULL) {
-            wsig_entry_drop(presence, slot);
-        }
-    }
+    presence->round++;
+    wsig_presence_drop_unmet(presence);
     while ((realm = wsig_presence_pop(presence)) != NULL) {
         wsig_presence_settle(presence, realm);
     }
     wsig_table_free(&presence->realms);
-    free(presence->entries);
+    wsig_table_free(&presence->entries);
 }

@@ -64,19 +64,21 @@ struct wsig_realm_s {
 
 typedef struct wsig_presence_s {
     wsig_zone_t *zone;
-    wsig_entry_t **entries; /* by slot */
+    wsig_table_t entries; /* by slot */
     wsig_table_t realms;
     wsig_realm_t *dirty;
     uint64_t cursor;
     uint8_t round;
     bool stale; /* memory was short or the log too fast: read all again */
-    void (*moved)(void *ctx, uint32_t slot); /* a slot has changed */
+    void (*moved)(void *ctx, uint32_t slot);
     void *ctx;
 } wsig_presence_t;
 
-/* moved is called for every slot that is read again. */
-int wsig_presence_init(wsig_presence_t *presence, wsig_zone_t *zone,
-                       void (*moved)(void *ctx, uint32_t slot), void *ctx);
+#define WSIG_ALL_SLOTS UINT32_MAX
+
+/* moved is called for every slot that is read again, or for all at once. */
+void wsig_presence_init(wsig_presence_t *presence, wsig_zone_t *zone,
+                        void (*moved)(void *ctx, uint32_t slot), void *ctx);
 void wsig_presence_free(wsig_presence_t *presence);
 
 /* Catch up with the log. */

@@ -47,13 +47,10 @@ wsig_worker_start(wsig_worker_t **result, wsig_zone_t *zone,
     }
     worker->doorbell = wsig_mailbox_open(zone, worker->place);
     worker->relay.socket = worker->doorbell;
-    rc = worker->doorbell < 0
-             ? WSIG_ERROR
-             : wsig_presence_init(&worker->presence, zone, wsig_worker_moved,
-                                  worker);
-    if (rc != WSIG_OK) {
+    wsig_presence_init(&worker->presence, zone, wsig_worker_moved, worker);
+    if (worker->doorbell < 0) {
         wsig_worker_free(worker, now);
-        return rc;
+        return WSIG_ERROR;
     }
     worker->timer_at = WSIG_NEVER;
     worker->tick_at = now.mono;
@@ -343,6 +340,13 @@ wsig_worker_moved(void *ctx, uint32_t slot)
     wsig_node_t *node = NULL;
     wsig_peer_t *peer;
 
+    if (slot == WSIG_ALL_SLOTS) {
+        for (peer = worker->peers; peer != NULL; peer = peer->next) {
+            peer->displaced = true;
+            wsig_worker_attend(peer);
+        }
+        return;
+    }
     while ((node = wsig_table_find(&worker->by_slot, slot, node)) != NULL) {
         peer = (wsig_peer_t *) ((char *) node - offsetof(wsig_peer_t, node));
         peer->displaced = true;
