@@ -50,7 +50,11 @@ userdb=${folder}/db
     ended = true;
     resolve();
   }));
-  const kill = () => turn.kill('SIGKILL');
+  const remove = () => fs.rmSync(folder, { recursive: true, force: true });
+  const kill = () => {
+    turn.kill('SIGKILL');
+    remove();
+  };
   process.on('exit', kill);
 
   try {
@@ -72,7 +76,7 @@ userdb=${folder}/db
       turn.kill('SIGTERM');
       await gone;
       process.off('exit', kill);
-      fs.rmSync(folder, { recursive: true, force: true });
+      remove();
     },
   };
 }
