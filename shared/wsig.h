@@ -44,6 +44,12 @@ typedef struct wsig_text_s {
     size_t size;
 } wsig_text_t;
 
+/* The initializer of a wsig_text_t of these words. */
+#define WSIG_TEXT(words)                                                       \
+    {                                                                          \
+        words, sizeof(words) - 1                                               \
+    }
+
 typedef struct wsig_time_s {
     int64_t mono; /* milliseconds, CLOCK_MONOTONIC: one clock for all workers */
     int64_t wall; /* seconds since 1970, for credentials */
@@ -121,7 +127,8 @@ typedef struct wsig_conf_s {
  * a mailbox. */
 #define WSIG_MAX_MESSAGE_LIMIT (256 * 1024)
 
-#define WSIG_PATH_MAX 80 /* of the zone: a doorbell's name must fit sun_path */
+#define WSIG_PATH_MAX 80 /* of the zone: a doorbell's name must fit sun_path   \
+                          */
 
 /* NULL, or what is wrong with the n values, as a sentence that names the wrong
  * value and what is allowed; it stands in the pool. */
@@ -299,8 +306,8 @@ typedef struct wsig_admission_s {
  * peer lives until the core calls close for its connection or the host calls
  * wsig_peer_lost. */
 wsig_peer_t *wsig_peer_open(wsig_worker_t *worker,
-                            const wsig_admission_t *admission,
-                            void *connection, wsig_time_t now);
+                            const wsig_admission_t *admission, void *connection,
+                            wsig_time_t now);
 
 /* Bytes that came, 1 or more.  They are altered in place and not kept.  After
  * a call of close or of hold(true) read no further. */

@@ -2,9 +2,9 @@
 
 #include "wsig_call.h"
 
-#define SWEEP_EVERY 250   /* ms */
-#define SWEEP_CHUNK 64    /* records looked at under one lock */
-#define BACK_STEP 64      /* records given memory at a time */
+#define SWEEP_EVERY 250 /* ms */
+#define SWEEP_CHUNK 64  /* records looked at under one lock */
+#define BACK_STEP 64    /* records given memory at a time */
 #define NOTHING UINT32_MAX
 
 /* What is needed of a call without the lock.  The word holds generation and
@@ -17,9 +17,9 @@ typedef struct {
 
 typedef struct {
     pthread_mutex_t lock;
-    uint32_t high;   /* records ever used */
-    uint32_t backed; /* records that have memory */
-    uint32_t free;   /* the first free record below high, plus 1 */
+    uint32_t high;    /* records ever used */
+    uint32_t backed;  /* records that have memory */
+    uint32_t free;    /* the first free record below high, plus 1 */
     uint32_t buckets; /* a power of two; those of callees, then of callers */
 } wsig_calls_t;
 
@@ -59,8 +59,8 @@ wsig_calls_view(const wsig_zone_t *zone)
 size_t
 wsig_calls_size(uint32_t calls)
 {
-    return sizeof(wsig_calls_t) + calls * sizeof(wsig_call_word_t)
-           + (size_t) wsig_calls_buckets(calls) * 2 * sizeof(uint32_t);
+    return sizeof(wsig_calls_t) + calls * sizeof(wsig_call_word_t) +
+           (size_t) wsig_calls_buckets(calls) * 2 * sizeof(uint32_t);
 }
 
 void
@@ -184,9 +184,9 @@ wsig_call_find(const wsig_zone_t *zone, wsig_calls_view_t *view, uint64_t id)
 {
     uint32_t index = (uint32_t) id;
 
-    if (index >= view->calls->high || index >= zone->shared->calls
-        || wsig_call_state(view, index) == WSIG_CALL_FREE
-        || view->records[index].id != id) {
+    if (index >= view->calls->high || index >= zone->shared->calls ||
+        wsig_call_state(view, index) == WSIG_CALL_FREE ||
+        view->records[index].id != id) {
         return NULL;
     }
     return &view->records[index];
@@ -198,10 +198,9 @@ wsig_call_oldest_ended(wsig_calls_view_t *view)
     uint32_t i, oldest = NOTHING;
 
     for (i = 0; i < view->calls->high; i++) {
-        if (wsig_call_state(view, i) == WSIG_CALL_ENDED
-            && (oldest == NOTHING
-                || view->records[i].deadline
-                       < view->records[oldest].deadline)) {
+        if (wsig_call_state(view, i) == WSIG_CALL_ENDED &&
+            (oldest == NOTHING ||
+             view->records[i].deadline < view->records[oldest].deadline)) {
             oldest = i;
         }
     }
@@ -215,14 +214,12 @@ wsig_call_take(wsig_zone_t *zone, wsig_calls_view_t *view)
     wsig_calls_t *calls = view->calls;
     uint32_t index;
 
-    if (calls->free == 0 && calls->high == calls->backed
-        && calls->backed < zone->shared->calls) {
+    if (calls->free == 0 && calls->high == calls->backed &&
+        calls->backed < zone->shared->calls) {
         if (wsig_zone_back(zone,
-                           zone->shared->records_at
-                               + (uint64_t) calls->backed
-                                     * sizeof(wsig_call_t),
-                           BACK_STEP * sizeof(wsig_call_t))
-            == WSIG_OK) {
+                           zone->shared->records_at +
+                               (uint64_t) calls->backed * sizeof(wsig_call_t),
+                           BACK_STEP * sizeof(wsig_call_t)) == WSIG_OK) {
             calls->backed += BACK_STEP;
         }
     }
@@ -362,9 +359,8 @@ wsig_call_of_ref(wsig_calls_view_t *view, const wsig_slot_t *self,
             ended++;
             last = i - 1; /* newer records come first */
         }
-        if (dial->ref.size > 0
-            && wsig_text_is((wsig_text_t){call->ref, call->ref_size},
-                            dial->ref)) {
+        if (dial->ref.size > 0 &&
+            wsig_text_is((wsig_text_t){call->ref, call->ref_size}, dial->ref)) {
             return call->id;
         }
     }
@@ -378,8 +374,7 @@ wsig_call_of_ref(wsig_calls_view_t *view, const wsig_slot_t *self,
  * caller made. */
 static wsig_call_t *
 wsig_call_ringing(wsig_calls_view_t *view, const wsig_realm_id_t *realm,
-                  uint32_t hash, wsig_text_t callee, wsig_text_t caller,
-                  int *n)
+                  uint32_t hash, wsig_text_t callee, wsig_text_t caller, int *n)
 {
     wsig_call_t *call, *found = NULL;
     uint32_t i;
@@ -388,9 +383,9 @@ wsig_call_ringing(wsig_calls_view_t *view, const wsig_realm_id_t *realm,
     i = view->callees[hash & (view->calls->buckets - 1)];
     for (; i != 0; i = view->records[i - 1].next_callee) {
         call = &view->records[i - 1];
-        if (wsig_call_state(view, i - 1) != WSIG_CALL_RINGING
-            || memcmp(&call->realm, realm, sizeof(*realm)) != 0
-            || !wsig_text_is(wsig_callee_name(call), callee)) {
+        if (wsig_call_state(view, i - 1) != WSIG_CALL_RINGING ||
+            memcmp(&call->realm, realm, sizeof(*realm)) != 0 ||
+            !wsig_text_is(wsig_callee_name(call), callee)) {
             continue;
         }
         (*n)++;
@@ -426,7 +421,9 @@ wsig_call_fill(wsig_call_t *call, const wsig_dial_t *dial,
     call->ref_size = (uint8_t) dial->ref.size;
     memcpy(call->ref, dial->ref.data, dial->ref.size);
     call->info_size = (uint16_t) dial->info.size;
-    memcpy(call->info, dial->info.data, dial->info.size);
+    if (dial->info.size > 0) {
+        memcpy(call->info, dial->info.data, dial->info.size);
+    }
 }
 
 /* Both dial each other: the older call is accepted by this dial. */
@@ -542,9 +539,9 @@ wsig_call_dial(wsig_zone_t *zone, const wsig_dial_t *dial, wsig_time_t now,
 }
 
 static int
-wsig_call_accept_locked(wsig_zone_t *zone, wsig_calls_view_t *view,
-                        uint64_t id, wsig_address_t self,
-                        const wsig_media_t *media, wsig_notes_t *notes)
+wsig_call_accept_locked(wsig_zone_t *zone, wsig_calls_view_t *view, uint64_t id,
+                        wsig_address_t self, const wsig_media_t *media,
+                        wsig_notes_t *notes)
 {
     wsig_call_t *call = wsig_call_find(zone, view, id);
     int rc;
@@ -563,8 +560,7 @@ wsig_call_accept_locked(wsig_zone_t *zone, wsig_calls_view_t *view,
     }
     rc = wsig_registry_set_call(zone, self, 0, id);
     if (rc == WSIG_OK) {
-        wsig_call_answer(view, call, self, call->callee_verified, media,
-                         notes);
+        wsig_call_answer(view, call, self, call->callee_verified, media, notes);
     }
     return rc;
 }
@@ -583,9 +579,9 @@ wsig_call_accept(wsig_zone_t *zone, uint64_t id, wsig_address_t self,
 }
 
 static int
-wsig_call_hangup_locked(wsig_zone_t *zone, wsig_calls_view_t *view,
-                        uint64_t id, wsig_address_t self, wsig_time_t now,
-                        bool *ended, wsig_notes_t *notes)
+wsig_call_hangup_locked(wsig_zone_t *zone, wsig_calls_view_t *view, uint64_t id,
+                        wsig_address_t self, wsig_time_t now, bool *ended,
+                        wsig_notes_t *notes)
 {
     wsig_call_t *call = wsig_call_find(zone, view, id);
     bool caller;
@@ -645,14 +641,14 @@ wsig_call_left_locked(wsig_zone_t *zone, wsig_calls_view_t *view,
         return false;
     }
     call = self.call != 0 ? wsig_call_find(zone, view, self.call) : NULL;
-    if (call != NULL
-        && wsig_call_state(view, (uint32_t) call->id) != WSIG_CALL_ENDED) {
+    if (call != NULL &&
+        wsig_call_state(view, (uint32_t) call->id) != WSIG_CALL_ENDED) {
         reason = WSIG_END_GONE;
         if (bye) {
-            reason = wsig_call_state(view, (uint32_t) call->id)
-                             == WSIG_CALL_ANSWERED
-                         ? WSIG_END_HANGUP
-                         : WSIG_END_CANCELLED;
+            reason =
+                wsig_call_state(view, (uint32_t) call->id) == WSIG_CALL_ANSWERED
+                    ? WSIG_END_HANGUP
+                    : WSIG_END_CANCELLED;
         }
         wsig_call_end(zone, view, call, reason, now, notes);
         return true;
@@ -703,10 +699,10 @@ wsig_call_joined(wsig_zone_t *zone, wsig_address_t at,
         i = view.callees[self.hash & (view.calls->buckets - 1)];
         for (; i != 0 && n < WSIG_CALLS_RINGING; i = call->next_callee) {
             call = &view.records[i - 1];
-            if (wsig_call_state(&view, i - 1) == WSIG_CALL_RINGING
-                && memcmp(&call->realm, &self.realm, sizeof(self.realm)) == 0
-                && wsig_text_is(wsig_callee_name(call), wsig_slot_name(&self))
-                && wsig_call_ring(call, at)) {
+            if (wsig_call_state(&view, i - 1) == WSIG_CALL_RINGING &&
+                memcmp(&call->realm, &self.realm, sizeof(self.realm)) == 0 &&
+                wsig_text_is(wsig_callee_name(call), wsig_slot_name(&self)) &&
+                wsig_call_ring(call, at)) {
                 ids[n++] = call->id;
             }
         }
@@ -723,9 +719,8 @@ wsig_call_read(wsig_zone_t *zone, uint64_t id, wsig_address_t self,
     wsig_call_t *call = wsig_call_find(zone, &view, id);
     int rc = WSIG_ABSENT;
 
-    if (call != NULL
-        && (wsig_same(call->caller, self)
-            || wsig_call_ringer(call, self) != NULL)) {
+    if (call != NULL && (wsig_same(call->caller, self) ||
+                         wsig_call_ringer(call, self) != NULL)) {
         *copy = *call;
         copy->state = wsig_call_state(&view, (uint32_t) id);
         rc = WSIG_OK;
@@ -752,8 +747,8 @@ wsig_call_other(const wsig_zone_t *zone, uint64_t id, wsig_address_t self,
     if (seen >> 8 != id >> 32) {
         return WSIG_ABSENT;
     }
-    if ((seen & 0xff) != WSIG_CALL_ANSWERED
-        || atomic_load(&word->word) != seen) {
+    if ((seen & 0xff) != WSIG_CALL_ANSWERED ||
+        atomic_load(&word->word) != seen) {
         return WSIG_AGAIN;
     }
     if (wsig_pack(self) == caller) {
@@ -772,9 +767,9 @@ wsig_call_sweep_due(wsig_zone_t *zone, wsig_time_t now)
 {
     int64_t at = atomic_load(&zone->shared->sweep_at);
 
-    return now.mono >= at
-           && atomic_compare_exchange_strong(&zone->shared->sweep_at, &at,
-                                             now.mono + SWEEP_EVERY);
+    return now.mono >= at &&
+           atomic_compare_exchange_strong(&zone->shared->sweep_at, &at,
+                                          now.mono + SWEEP_EVERY);
 }
 
 static bool
@@ -787,8 +782,8 @@ wsig_peer_stands(wsig_zone_t *zone, wsig_address_t at)
 
 /* What ought to happen to a ringing or answered call now. */
 static wsig_end_t
-wsig_call_overdue(wsig_zone_t *zone, wsig_calls_view_t *view,
-                  wsig_call_t *call, wsig_time_t now)
+wsig_call_overdue(wsig_zone_t *zone, wsig_calls_view_t *view, wsig_call_t *call,
+                  wsig_time_t now)
 {
     int i;
 
@@ -800,8 +795,8 @@ wsig_call_overdue(wsig_zone_t *zone, wsig_calls_view_t *view,
                                                     : WSIG_END_GONE;
     }
     for (i = 0; i < call->n_ringers; i++) {
-        if (!call->ringers[i].left
-            && !wsig_peer_stands(zone, call->ringers[i].at)) {
+        if (!call->ringers[i].left &&
+            !wsig_peer_stands(zone, call->ringers[i].at)) {
             call->ringers[i].left = 1;
         }
     }

@@ -25,10 +25,10 @@
 
 #define WSIG_INFO_MAX 1024
 #define WSIG_REF_MAX 64
-#define WSIG_MEDIA_MAX 8       /* strings in media */
-#define WSIG_MEDIA_SIZE 16     /* bytes in each */
-#define WSIG_CALLS_RINGING 16  /* at one user at a time */
-#define WSIG_CALL_KEPT 30000   /* ms that a record stays after the end */
+#define WSIG_MEDIA_MAX 8        /* strings in media */
+#define WSIG_MEDIA_SIZE 16      /* bytes in each */
+#define WSIG_CALLS_RINGING 16   /* at one user at a time */
+#define WSIG_CALL_KEPT 30000    /* ms that a record stays after the end */
 #define WSIG_CALLS_KEPT_EACH 16 /* ended records of one caller */
 
 typedef enum {
@@ -115,8 +115,8 @@ void wsig_calls_init(wsig_zone_t *zone);
  * glare), or may be an earlier one of the same ref.  WSIG_TAKEN: the caller is
  * in a call.  WSIG_ABSENT: nobody there, or oneself.  WSIG_FORBIDDEN.
  * WSIG_FULL.  WSIG_NOMEM.  In a glare notes are about the older call. */
-int wsig_call_dial(wsig_zone_t *zone, const wsig_dial_t *dial,
-                   wsig_time_t now, uint64_t *id, wsig_notes_t *notes);
+int wsig_call_dial(wsig_zone_t *zone, const wsig_dial_t *dial, wsig_time_t now,
+                   uint64_t *id, wsig_notes_t *notes);
 
 /* WSIG_OK: answered by self, or over for self: look at it.  WSIG_INVALID: self
  * is the caller.  WSIG_TAKEN: self is in another call.  WSIG_ABSENT: unknown,

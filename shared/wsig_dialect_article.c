@@ -3,8 +3,6 @@
 
 #include "wsig_dialect.h"
 
-#define KEY(words) {words, sizeof(words) - 1}
-
 enum {
     NICKNAME,
     TARGET,
@@ -13,7 +11,9 @@ enum {
 };
 
 static const wsig_text_t wsig_keys[MEMBERS] = {
-    [NICKNAME] = KEY("nickname"), [TARGET] = KEY("target"), [SDP] = KEY("sdp"),
+    [NICKNAME] = WSIG_TEXT("nickname"),
+    [TARGET] = WSIG_TEXT("target"),
+    [SDP] = WSIG_TEXT("sdp"),
 };
 
 /* What the article's client takes for the server's own word, if a peer's text
@@ -26,7 +26,9 @@ enum {
 };
 
 static const wsig_text_t wsig_forgeries[FORGERIES] = {
-    [USERLIST] = KEY("userlist"), [ERROR] = KEY("error"), [FROM] = KEY("from"),
+    [USERLIST] = WSIG_TEXT("userlist"),
+    [ERROR] = WSIG_TEXT("error"),
+    [FROM] = WSIG_TEXT("from"),
 };
 
 static void wsig_article_hello(wsig_peer_t *peer, wsig_value_t *values, int rc,
@@ -98,9 +100,9 @@ wsig_article_hello(wsig_peer_t *peer, wsig_value_t *values, int rc,
         wsig_peer_close(peer, 4400, "not a valid nickname", now);
         return;
     }
-    if (identity.size > 0
-        && (identity.size != name.size
-            || memcmp(identity.data, name.data, name.size) != 0)) {
+    if (identity.size > 0 &&
+        (identity.size != name.size ||
+         memcmp(identity.data, name.data, name.size) != 0)) {
         wsig_peer_close(peer, 4403, "that is not who you are", now);
         return;
     }
@@ -138,8 +140,7 @@ wsig_article_joined(wsig_peer_t *peer, wsig_time_t now)
  * gets it later.  Each list goes to all: so many bytes in a tick, and whoever
  * got his goes to the end. */
 static bool
-wsig_article_flush(wsig_worker_t *worker, wsig_realm_t *realm,
-                   wsig_time_t now)
+wsig_article_flush(wsig_worker_t *worker, wsig_realm_t *realm, wsig_time_t now)
 {
     wsig_frame_t *list = NULL;
     wsig_peer_t *peer, *next, *last = realm->last_peer;
@@ -186,11 +187,10 @@ wsig_article_forged(const wsig_peer_t *peer, wsig_text_t text)
     if (rc != WSIG_OK) {
         return rc;
     }
-    return values[USERLIST].kind != WSIG_JSON_NONE
-                   || values[ERROR].kind != WSIG_JSON_NONE
-                   || (values[FROM].kind != WSIG_JSON_NONE
-                       && !wsig_string_is(&values[FROM],
-                                          wsig_peer_name(peer)))
+    return values[USERLIST].kind != WSIG_JSON_NONE ||
+                   values[ERROR].kind != WSIG_JSON_NONE ||
+                   (values[FROM].kind != WSIG_JSON_NONE &&
+                    !wsig_string_is(&values[FROM], wsig_peer_name(peer)))
                ? WSIG_TAKEN
                : WSIG_OK;
 }
@@ -219,8 +219,8 @@ wsig_article_relay(wsig_peer_t *peer, wsig_value_t *values, wsig_time_t now)
     wsig_text_t name, text;
     int i, n, rc;
 
-    if (values[TARGET].kind != WSIG_JSON_STRING
-        || values[SDP].kind != WSIG_JSON_STRING) {
+    if (values[TARGET].kind != WSIG_JSON_STRING ||
+        values[SDP].kind != WSIG_JSON_STRING) {
         wsig_peer_close(peer, 4400, "not a target and an sdp", now);
         return;
     }
@@ -235,8 +235,8 @@ wsig_article_relay(wsig_peer_t *peer, wsig_value_t *values, wsig_time_t now)
     name = (wsig_text_t){"", 0};
     n = 0;
     if (wsig_read_nickname(&values[TARGET], copy, &name)) {
-        n = wsig_registry_find(peer->worker->zone, &peer->realm_id, name,
-                               peers, at);
+        n = wsig_registry_find(peer->worker->zone, &peer->realm_id, name, peers,
+                               at);
     }
     wsig_frame_begin(&out);
     wsig_put_text(&out, text);
@@ -247,8 +247,8 @@ wsig_article_relay(wsig_peer_t *peer, wsig_value_t *values, wsig_time_t now)
         return;
     }
     for (i = 0, rc = WSIG_ABSENT; i < n; i++) {
-        if (wsig_worker_text(peer->worker, at[i], 0, frame, now)
-            != WSIG_ABSENT) {
+        if (wsig_worker_text(peer->worker, at[i], 0, frame, now) !=
+            WSIG_ABSENT) {
             rc = WSIG_OK;
         }
     }

@@ -13,8 +13,8 @@
 static char *
 wsig_ring(const wsig_zone_t *zone, unsigned worker)
 {
-    return wsig_zone_at(zone, zone->shared->rings_at
-                                  + (uint64_t) worker * WSIG_RING_SIZE);
+    return wsig_zone_at(zone, zone->shared->rings_at +
+                                  (uint64_t) worker * WSIG_RING_SIZE);
 }
 
 static void
@@ -72,8 +72,7 @@ wsig_producers_lock(wsig_place_t *place)
 
 int
 wsig_mailbox_post(wsig_zone_t *zone, unsigned worker, uint32_t epoch,
-                  const wsig_record_t *record, const void *body,
-                  size_t reserve)
+                  const wsig_record_t *record, const void *body, size_t reserve)
 {
     wsig_place_t *place = &zone->shared->places[worker];
     char *ring = wsig_ring(zone, worker);
@@ -104,8 +103,8 @@ wsig_mailbox_ring(wsig_zone_t *zone, unsigned worker, int socket)
     wsig_place_t *place = &zone->shared->places[worker];
     struct sockaddr_un to = {.sun_family = AF_UNIX};
 
-    if (atomic_load(&place->armed) == 0
-        || atomic_exchange(&place->armed, 0) == 0) {
+    if (atomic_load(&place->armed) == 0 ||
+        atomic_exchange(&place->armed, 0) == 0) {
         return;
     }
     wsig_zone_doorbell(zone, worker, to.sun_path);

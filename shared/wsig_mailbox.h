@@ -43,8 +43,8 @@ void wsig_mailbox_ring(wsig_zone_t *zone, unsigned worker, int socket);
 
 /* Take the next record of one's own mailbox; the body is copied into *body,
  * which is grown with realloc (*room).  false: empty. */
-bool wsig_mailbox_take(wsig_zone_t *zone, unsigned self,
-                       wsig_record_t *record, char **body, size_t *room);
+bool wsig_mailbox_take(wsig_zone_t *zone, unsigned self, wsig_record_t *record,
+                       char **body, size_t *room);
 
 /* Ask to be rung; false: something has come meanwhile, do not wait. */
 bool wsig_mailbox_arm(wsig_zone_t *zone, unsigned self);

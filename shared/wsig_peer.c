@@ -3,13 +3,13 @@
 
 #include "wsig_dialect.h"
 
-#define CLOSE_WAIT 2000  /* ms for the client's Close, or for ours to go */
-#define PROBE_WAIT 2000  /* ms that an asked holder has */
-#define CLAIM_WAIT 2600  /* ms until the newcomer gives up: a bit more */
-#define CLAIM_RETRY 100  /* ms */
-#define LOOK_EVERY 1000  /* ms, at one's calls, should a note be lost */
-#define RELAY_WAIT 10    /* ms, while other workers do not keep up */
-#define REASON_MAX 123   /* bytes of words in a Close (RFC 6455, 5.5.1) */
+#define CLOSE_WAIT 2000 /* ms for the client's Close, or for ours to go */
+#define PROBE_WAIT 2000 /* ms that an asked holder has */
+#define CLAIM_WAIT 2600 /* ms until the newcomer gives up: a bit more */
+#define CLAIM_RETRY 100 /* ms */
+#define LOOK_EVERY 1000 /* ms, at one's calls, should a note be lost */
+#define RELAY_WAIT 10   /* ms, while other workers do not keep up */
+#define REASON_MAX 123  /* bytes of words in a Close (RFC 6455, 5.5.1) */
 
 static void wsig_peer_input(wsig_peer_t *peer, uint8_t *data, size_t size,
                             wsig_time_t now);
@@ -36,18 +36,17 @@ wsig_peer_open(wsig_worker_t *worker, const wsig_admission_t *admission,
 {
     wsig_peer_t *peer;
 
-    if (wsig_timers_reserve(&worker->timers, (uint32_t) worker->n_peers + 1)
-        != WSIG_OK) {
+    if (wsig_timers_reserve(&worker->timers, (uint32_t) worker->n_peers + 1) !=
+        WSIG_OK) {
         return NULL;
     }
-    peer = calloc(1, sizeof(*peer) + admission->realm.size
-                         + admission->identity.size);
+    peer = calloc(1, sizeof(*peer) + admission->realm.size +
+                         admission->identity.size);
     if (peer == NULL) {
         return NULL;
     }
     if (wsig_realm_id(worker->zone, admission->dialect, admission->realm,
-                      &peer->realm_id)
-        != WSIG_OK) {
+                      &peer->realm_id) != WSIG_OK) {
         free(peer);
         return NULL;
     }
@@ -137,8 +136,8 @@ wsig_peer_input(wsig_peer_t *peer, uint8_t *data, size_t size, wsig_time_t now)
     int64_t wait;
     size_t n;
 
-    while (size > 0 && !peer->deaf && !peer->doomed
-           && peer->stage != WSIG_STAGE_DEAD) {
+    while (size > 0 && !peer->deaf && !peer->doomed &&
+           peer->stage != WSIG_STAGE_DEAD) {
         if (peer->held != 0) {
             wsig_peer_keep(peer, data, size);
             return;
@@ -183,8 +182,8 @@ wsig_peer_event(wsig_peer_t *peer, wsig_ws_event_t *event, wsig_time_t now)
         break;
     case WSIG_WS_PING:
         if (open) {
-            wsig_peer_send(peer, wsig_frame_of(WSIG_WS_OPCODE_PONG,
-                                               event->data, event->size));
+            wsig_peer_send(peer, wsig_frame_of(WSIG_WS_OPCODE_PONG, event->data,
+                                               event->size));
         }
         break;
     case WSIG_WS_PONG:
@@ -196,8 +195,8 @@ wsig_peer_event(wsig_peer_t *peer, wsig_ws_event_t *event, wsig_time_t now)
         if (open) {
             /* Our Close says the same (RFC 6455, 5.5.1). */
             peer->closed = event->code;
-            peer->bye = event->code == 1000 || event->code == 1001
-                        || event->code == 1005;
+            peer->bye = event->code == 1000 || event->code == 1001 ||
+                        event->code == 1005;
             wsig_peer_leave(peer, now);
             peer->stage = WSIG_STAGE_CLOSING;
             peer->until = now.mono + CLOSE_WAIT;
@@ -279,8 +278,8 @@ wsig_peer_share(wsig_peer_t *peer, wsig_frame_t *frame)
         return;
     }
     text = wsig_frame_text(frame);
-    if (!idle && peer->stage < WSIG_STAGE_CLOSING
-        && peer->queue.bytes + text.size > peer->conf->max_backlog) {
+    if (!idle && peer->stage < WSIG_STAGE_CLOSING &&
+        peer->queue.bytes + text.size > peer->conf->max_backlog) {
         wsig_worker_count(peer->worker, WSIG_COUNT_SLOW);
         wsig_peer_doom(peer, 1013);
         return;
@@ -354,16 +353,16 @@ wsig_peer_attend(wsig_peer_t *peer, wsig_time_t now)
         wsig_queue_cut(&peer->queue);
         wsig_peer_close(peer, peer->doom, "too slow, or memory is short", now);
     }
-    if (peer->stage == WSIG_STAGE_CLOSING && peer->deaf
-        && peer->queue.first == NULL) {
+    if (peer->stage == WSIG_STAGE_CLOSING && peer->deaf &&
+        peer->queue.first == NULL) {
         wsig_peer_end(peer);
         return;
     }
     if (peer->displaced) {
         peer->displaced = false;
-        if (peer->stage == WSIG_STAGE_JOINED
-            && wsig_registry_get(peer->worker->zone, peer->address, &slot)
-                   != WSIG_OK) {
+        if (peer->stage == WSIG_STAGE_JOINED &&
+            wsig_registry_get(peer->worker->zone, peer->address, &slot) !=
+                WSIG_OK) {
             wsig_peer_close(peer, 4410, "the name was taken over", now);
         }
     }
@@ -453,8 +452,8 @@ wsig_peer_leave(wsig_peer_t *peer, wsig_time_t now)
         return;
     }
     peer->stage = WSIG_STAGE_CLOSING;
-    while (wsig_call_left(worker->zone, peer->address, peer->bye, now,
-                          &notes)) {
+    while (
+        wsig_call_left(worker->zone, peer->address, peer->bye, now, &notes)) {
         wsig_worker_note(worker, &notes, peer->address, now);
     }
     (void) wsig_registry_remove(worker->zone, peer->address);
@@ -543,10 +542,9 @@ wsig_peer_try(wsig_peer_t *peer, wsig_time_t now)
     slot.realm = peer->realm_id;
     slot.worker = (uint16_t) worker->place;
     slot.epoch = worker->epoch;
-    slot.flags = (uint8_t) ((peer->verified ? WSIG_PEER_VERIFIED : 0)
-                            | (peer->dialect == WSIG_ARTICLE
-                                   ? WSIG_PEER_ARTICLE
-                                   : 0));
+    slot.flags =
+        (uint8_t) ((peer->verified ? WSIG_PEER_VERIFIED : 0) |
+                   (peer->dialect == WSIG_ARTICLE ? WSIG_PEER_ARTICLE : 0));
     slot.name_size = peer->name_size;
     memcpy(slot.name, peer->name, peer->name_size);
     switch (wsig_registry_add(worker->zone, &slot, &peer->address, &holder,
@@ -576,8 +574,7 @@ wsig_peer_ask(wsig_peer_t *peer, const wsig_slot_t *holder, wsig_address_t at,
     wsig_record_t record = {.kind = WSIG_RECORD_PROBE, .to = at};
 
     peer->serial = ++worker->serial;
-    if (wsig_table_add(&worker->claims, &peer->node, peer->serial)
-        != WSIG_OK) {
+    if (wsig_table_add(&worker->claims, &peer->node, peer->serial) != WSIG_OK) {
         wsig_peer_close(peer, 1013, "memory is short", now);
         return;
     }
@@ -594,8 +591,7 @@ wsig_peer_ask(wsig_peer_t *peer, const wsig_slot_t *holder, wsig_address_t at,
 }
 
 void
-wsig_peer_probe(wsig_peer_t *peer, const wsig_record_t *record,
-                wsig_time_t now)
+wsig_peer_probe(wsig_peer_t *peer, const wsig_record_t *record, wsig_time_t now)
 {
     if (peer->probed != 0) {
         return; /* the first who asked gets the answer, others their time */
@@ -618,12 +614,11 @@ wsig_peer_join(wsig_peer_t *peer, wsig_time_t now)
         wsig_table_remove(&worker->claims, &peer->node);
     }
     peer->stage = WSIG_STAGE_HELLO;
-    if (realm == NULL
-        || wsig_name_hash(worker->zone, &peer->realm_id, wsig_peer_name(peer),
-                          &peer->name_hash)
-               != WSIG_OK
-        || wsig_table_add(&worker->by_slot, &peer->node, peer->address.slot)
-               != WSIG_OK) {
+    if (realm == NULL ||
+        wsig_name_hash(worker->zone, &peer->realm_id, wsig_peer_name(peer),
+                       &peer->name_hash) != WSIG_OK ||
+        wsig_table_add(&worker->by_slot, &peer->node, peer->address.slot) !=
+            WSIG_OK) {
         (void) wsig_registry_remove(worker->zone, peer->address);
         wsig_peer_close(peer, 1013, "memory is short", now);
         return;
@@ -684,8 +679,8 @@ wsig_peer_due_joined(wsig_peer_t *peer, wsig_time_t now)
 {
     uint8_t i;
 
-    if (now.mono >= peer->heard + 2 * peer->conf->ping
-        || (peer->probed != 0 && now.mono >= peer->probed + PROBE_WAIT)) {
+    if (now.mono >= peer->heard + 2 * peer->conf->ping ||
+        (peer->probed != 0 && now.mono >= peer->probed + PROBE_WAIT)) {
         wsig_peer_close(peer, 1001, "no sign of life", now);
         return;
     }

@@ -80,10 +80,10 @@ struct wsig_peer_s {
     int64_t opened;
     int64_t heard; /* the last text or pong */
     int64_t pinged;
-    int64_t until; /* of the stage: HELLO, CLAIMING, CLOSING */
-    int64_t probed; /* when it was asked whether it is there; 0: not */
-    int64_t held;   /* until then; 0: not */
-    int64_t looked; /* at its calls */
+    int64_t until;   /* of the stage: HELLO, CLAIMING, CLOSING */
+    int64_t probed;  /* when it was asked whether it is there; 0: not */
+    int64_t held;    /* until then; 0: not */
+    int64_t looked;  /* at its calls */
     uint32_t prober; /* the serial of its claim */
     uint32_t prober_worker;
     uint32_t prober_epoch;
@@ -96,8 +96,8 @@ struct wsig_peer_s {
     uint8_t n_known;
     uint8_t name_size;
     bool verified;
-    bool listed; /* it got a list, so it gets deltas */
-    bool deaf;   /* what it sends cannot be read any more */
+    bool listed;    /* it got a list, so it gets deltas */
+    bool deaf;      /* what it sends cannot be read any more */
     bool attention; /* it is on that list */
     bool displaced; /* its slot must be looked at */
     bool doomed;    /* it cannot be written to: doom tells the code */
@@ -124,8 +124,7 @@ wsig_peer_realm(const wsig_peer_t *peer)
 static inline wsig_text_t
 wsig_peer_identity(const wsig_peer_t *peer)
 {
-    return (wsig_text_t){peer->strings + peer->realm_size,
-                         peer->identity_size};
+    return (wsig_text_t){peer->strings + peer->realm_size, peer->identity_size};
 }
 
 /* Send a frame and give it away; NULL: memory was short.  Where it cannot be

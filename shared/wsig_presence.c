@@ -86,8 +86,8 @@ wsig_user_update(wsig_presence_t *presence, wsig_realm_t *realm,
         }
         verified = verified || entry->verified;
     }
-    if (state == user->state
-        && (verified == user->verified || state == WSIG_ABSENT_STATE)) {
+    if (state == user->state &&
+        (verified == user->verified || state == WSIG_ABSENT_STATE)) {
         return;
     }
     realm->number++;
@@ -115,8 +115,8 @@ wsig_realm_user(const wsig_realm_t *realm, wsig_text_t name, uint32_t hash)
 
     while ((node = wsig_table_find(&realm->users, hash, node)) != NULL) {
         user = (wsig_user_t *) node;
-        if (user->name_size == name.size
-            && memcmp(user->name, name.data, name.size) == 0) {
+        if (user->name_size == name.size &&
+            memcmp(user->name, name.data, name.size) == 0) {
             return user;
         }
     }
@@ -128,8 +128,8 @@ wsig_realm_add_user(wsig_realm_t *realm, wsig_text_t name, uint32_t hash)
 {
     wsig_user_t *user = calloc(1, sizeof(*user) + name.size);
 
-    if (user == NULL
-        || wsig_table_add(&realm->users, &user->node, hash) != WSIG_OK) {
+    if (user == NULL ||
+        wsig_table_add(&realm->users, &user->node, hash) != WSIG_OK) {
         free(user);
         return NULL;
     }
@@ -172,8 +172,8 @@ wsig_presence_realm(wsig_presence_t *presence, const wsig_realm_id_t *id)
         }
     }
     realm = calloc(1, sizeof(*realm));
-    if (realm == NULL
-        || wsig_table_add(&presence->realms, &realm->node, hash) != WSIG_OK) {
+    if (realm == NULL ||
+        wsig_table_add(&presence->realms, &realm->node, hash) != WSIG_OK) {
         free(realm);
         return NULL;
     }
@@ -231,8 +231,8 @@ wsig_entry_make(wsig_presence_t *presence, uint32_t slot,
         wsig_user_soil(presence, realm, user);
     }
     entry = calloc(1, sizeof(*entry));
-    if (entry == NULL
-        || wsig_table_add(&presence->entries, &entry->node, slot) != WSIG_OK) {
+    if (entry == NULL ||
+        wsig_table_add(&presence->entries, &entry->node, slot) != WSIG_OK) {
         free(entry);
         return NULL;
     }
@@ -253,8 +253,8 @@ wsig_presence_apply(wsig_presence_t *presence, uint32_t slot,
     wsig_entry_t *entry =
         (wsig_entry_t *) wsig_table_find(&presence->entries, slot, NULL);
 
-    if (entry != NULL
-        && (peer == NULL || entry->generation != peer->generation)) {
+    if (entry != NULL &&
+        (peer == NULL || entry->generation != peer->generation)) {
         wsig_entry_drop(presence, entry);
         entry = NULL;
     }

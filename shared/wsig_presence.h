@@ -24,7 +24,7 @@ typedef struct wsig_entry_s wsig_entry_t;
 typedef struct wsig_realm_s wsig_realm_t;
 
 typedef struct wsig_user_s {
-    wsig_node_t node; /* in the realm's table */
+    wsig_node_t node;         /* in the realm's table */
     struct wsig_user_s *next; /* in order of arrival */
     struct wsig_user_s *previous;
     struct wsig_user_s *next_dirty;
@@ -50,12 +50,12 @@ struct wsig_realm_s {
     wsig_user_t *dirty;
     wsig_realm_t *next_dirty;
     bool is_dirty;
-    uint32_t n_users; /* that are present */
+    uint32_t n_users;   /* that are present */
     uint32_t n_entries; /* peers */
-    uint64_t number;   /* of the last change */
-    uint64_t names;    /* of the last join or leave */
-    uint64_t flushed;  /* all changes up to it were told */
-    uint32_t n_peers;  /* of this worker */
+    uint64_t number;    /* of the last change */
+    uint64_t names;     /* of the last join or leave */
+    uint64_t flushed;   /* all changes up to it were told */
+    uint32_t n_peers;   /* of this worker */
     struct wsig_peer_s *peers;
     struct wsig_peer_s *last_peer;
     uint64_t counted;   /* names as of this number were counted for those */

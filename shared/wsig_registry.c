@@ -25,8 +25,8 @@ wsig_partitions(const wsig_zone_t *zone)
 static wsig_slot_t *
 wsig_slots(const wsig_zone_t *zone, uint32_t partition)
 {
-    return (wsig_slot_t *) wsig_zone_at(zone, zone->shared->slots_at)
-           + (size_t) partition * WSIG_PARTITION_SLOTS;
+    return (wsig_slot_t *) wsig_zone_at(zone, zone->shared->slots_at) +
+           (size_t) partition * WSIG_PARTITION_SLOTS;
 }
 
 static void wsig_changes_add(wsig_zone_t *zone, uint32_t slot);
@@ -100,8 +100,8 @@ wsig_name_hash(const wsig_zone_t *zone, const wsig_realm_id_t *realm,
 
     memcpy(data, realm, sizeof(*realm));
     memcpy(data + sizeof(*realm), name.data, name.size);
-    if (wsig_zone_hash(zone, data, sizeof(*realm) + name.size, out)
-        != WSIG_OK) {
+    if (wsig_zone_hash(zone, data, sizeof(*realm) + name.size, out) !=
+        WSIG_OK) {
         return WSIG_NOMEM;
     }
     memcpy(hash, out, sizeof(*hash));
@@ -124,18 +124,18 @@ wsig_hash_start(uint32_t hash)
 static bool
 wsig_slot_lives(const wsig_zone_t *zone, const wsig_slot_t *slot)
 {
-    return slot->state == WSIG_SLOT_LIVE
-           && wsig_place_lives(zone, slot->worker, slot->epoch);
+    return slot->state == WSIG_SLOT_LIVE &&
+           wsig_place_lives(zone, slot->worker, slot->epoch);
 }
 
 static bool
 wsig_slot_is(const wsig_slot_t *slot, const wsig_realm_id_t *realm,
              wsig_text_t name, uint32_t hash)
 {
-    return slot->state == WSIG_SLOT_LIVE && slot->hash == hash
-           && slot->name_size == name.size
-           && memcmp(&slot->realm, realm, sizeof(*realm)) == 0
-           && memcmp(slot->name, name.data, name.size) == 0;
+    return slot->state == WSIG_SLOT_LIVE && slot->hash == hash &&
+           slot->name_size == name.size &&
+           memcmp(&slot->realm, realm, sizeof(*realm)) == 0 &&
+           memcmp(slot->name, name.data, name.size) == 0;
 }
 
 /* Under the lock: free a slot, and shorten the probe paths that end here. */
@@ -194,8 +194,8 @@ wsig_registry_add(wsig_zone_t *zone, const wsig_slot_t *peer,
         if (!wsig_slot_is(slot, &peer->realm, name, hash)) {
             continue;
         }
-        if (!wsig_slot_lives(zone, slot)
-            || (verified && !(slot->flags & WSIG_PEER_VERIFIED))) {
+        if (!wsig_slot_lives(zone, slot) ||
+            (verified && !(slot->flags & WSIG_PEER_VERIFIED))) {
             wsig_slot_free(zone, partition, (uint32_t) (slot - slots));
             if (free == UINT32_MAX) {
                 free = (uint32_t) (slot - slots);
@@ -207,8 +207,8 @@ wsig_registry_add(wsig_zone_t *zone, const wsig_slot_t *peer,
         }
         if (!verified) {
             *holder = *slot;
-            *holder_at = wsig_slot_address(
-                partition, (uint32_t) (slot - slots), slot);
+            *holder_at =
+                wsig_slot_address(partition, (uint32_t) (slot - slots), slot);
             rc = WSIG_TAKEN;
             goto done;
         }
@@ -247,8 +247,8 @@ wsig_slot_lock(wsig_zone_t *zone, wsig_address_t address, uint32_t *partition)
     *partition = address.slot / WSIG_PARTITION_SLOTS;
     wsig_partition_lock(zone, *partition);
     slot = &wsig_slots(zone, *partition)[address.slot % WSIG_PARTITION_SLOTS];
-    return slot->state == WSIG_SLOT_LIVE
-                   && slot->generation == address.generation
+    return slot->state == WSIG_SLOT_LIVE &&
+                   slot->generation == address.generation
                ? slot
                : NULL;
 }
@@ -269,8 +269,8 @@ wsig_registry_remove(wsig_zone_t *zone, wsig_address_t address)
 int
 wsig_registry_get(wsig_zone_t *zone, wsig_address_t address, wsig_slot_t *peer)
 {
-    return wsig_registry_read(zone, address.slot, peer)
-                   && peer->generation == address.generation
+    return wsig_registry_read(zone, address.slot, peer) &&
+                   peer->generation == address.generation
                ? WSIG_OK
                : WSIG_ABSENT;
 }
@@ -307,8 +307,8 @@ wsig_registry_find(wsig_zone_t *zone, const wsig_realm_id_t *realm,
         if (slot->state == WSIG_SLOT_EMPTY) {
             break;
         }
-        if (wsig_slot_is(slot, realm, name, hash)
-            && wsig_slot_lives(zone, slot)) {
+        if (wsig_slot_is(slot, realm, name, hash) &&
+            wsig_slot_lives(zone, slot)) {
             peers[n] = *slot;
             at[n] =
                 wsig_slot_address(partition, (uint32_t) (slot - slots), slot);
@@ -344,9 +344,9 @@ wsig_registry_set_call(wsig_zone_t *zone, wsig_address_t address,
 {
     uint32_t partition;
     wsig_slot_t *slot = wsig_slot_lock(zone, address, &partition);
-    int rc = slot == NULL              ? WSIG_ABSENT
-             : slot->call != expected  ? WSIG_TAKEN
-                                       : WSIG_OK;
+    int rc = slot == NULL             ? WSIG_ABSENT
+             : slot->call != expected ? WSIG_TAKEN
+                                      : WSIG_OK;
 
     if (rc == WSIG_OK && call != expected) {
         slot->call = call;
@@ -365,8 +365,8 @@ wsig_registry_sweep(wsig_zone_t *zone, uint32_t partition)
     wsig_partition_lock(zone, partition);
     if (atomic_load(&wsig_partitions(zone)[partition].live) > 0) {
         for (i = 0; i < WSIG_PARTITION_SLOTS; i++) {
-            if (slots[i].state == WSIG_SLOT_LIVE
-                && !wsig_slot_lives(zone, &slots[i])) {
+            if (slots[i].state == WSIG_SLOT_LIVE &&
+                !wsig_slot_lives(zone, &slots[i])) {
                 wsig_slot_free(zone, partition, i);
             }
         }
@@ -390,8 +390,8 @@ wsig_registry_walk(wsig_zone_t *zone,
         slots = wsig_slots(zone, partition);
         wsig_partition_lock(zone, partition);
         for (i = 0; i < WSIG_PARTITION_SLOTS; i++) {
-            if (slots[i].state == WSIG_SLOT_LIVE
-                && wsig_slot_lives(zone, &slots[i])) {
+            if (slots[i].state == WSIG_SLOT_LIVE &&
+                wsig_slot_lives(zone, &slots[i])) {
                 visit(ctx, partition * WSIG_PARTITION_SLOTS + i, &slots[i]);
             }
         }
@@ -426,8 +426,9 @@ wsig_changes_add(wsig_zone_t *zone, uint32_t slot)
     /* An entry that was not counted yet is written over. */
     (void) wsig_mutex_lock(&changes->lock);
     written = atomic_load_explicit(&changes->written, memory_order_relaxed);
-    atomic_store_explicit(&changes->slots[written & (zone->shared->changes - 1)],
-                          slot, memory_order_relaxed);
+    atomic_store_explicit(
+        &changes->slots[written & (zone->shared->changes - 1)], slot,
+        memory_order_relaxed);
     atomic_store_explicit(&changes->written, written + 1, memory_order_release);
     pthread_mutex_unlock(&changes->lock);
 }

@@ -77,9 +77,8 @@ wsig_relay_retry(wsig_relay_t *relay)
 
     for (worker = 0; worker < WSIG_WORKERS && relay->bytes > 0; worker++) {
         while ((waiting = relay->outbox[worker].first) != NULL) {
-            if (wsig_relay_try(relay, worker, waiting->epoch,
-                               &waiting->record, waiting->body)
-                == WSIG_AGAIN) {
+            if (wsig_relay_try(relay, worker, waiting->epoch, &waiting->record,
+                               waiting->body) == WSIG_AGAIN) {
                 break;
             }
             wsig_relay_drop_first(relay, worker);

@@ -15,7 +15,7 @@ typedef struct wsig_waiting_s wsig_waiting_t;
 
 typedef struct wsig_relay_s {
     wsig_zone_t *zone;
-    int socket; /* to ring with */
+    int socket;   /* to ring with */
     size_t bytes; /* that wait, in all */
     struct {
         wsig_waiting_t *first;

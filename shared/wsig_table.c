@@ -72,8 +72,8 @@ wsig_table_find(const wsig_table_t *table, uint32_t hash,
     if (table->size == 0) {
         return NULL;
     }
-    node = after != NULL ? after->next
-                         : table->buckets[hash & (table->size - 1)];
+    node =
+        after != NULL ? after->next : table->buckets[hash & (table->size - 1)];
     while (node != NULL && node->hash != hash) {
         node = node->next;
     }

@@ -36,8 +36,8 @@ wsig_timers_down(wsig_timers_t *timers, uint32_t i, wsig_timer_t *timer)
         if (child >= timers->n) {
             break;
         }
-        if (child + 1 < timers->n
-            && timers->heap[child + 1]->due < timers->heap[child]->due) {
+        if (child + 1 < timers->n &&
+            timers->heap[child + 1]->due < timers->heap[child]->due) {
             child++;
         }
         if (timers->heap[child]->due >= timer->due) {

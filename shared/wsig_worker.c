@@ -90,11 +90,11 @@ wsig_worker_timer(wsig_worker_t *worker, wsig_time_t now)
     worker->timer_at = WSIG_NEVER;
     worker->again = false;
     wsig_relay_retry(&worker->relay);
-    while ((timer = wsig_timers_first(&worker->timers)) != NULL
-           && timer->due <= now.mono) {
-        wsig_peer_due((wsig_peer_t *) ((char *) timer
-                                       - offsetof(wsig_peer_t, timer)),
-                      now);
+    while ((timer = wsig_timers_first(&worker->timers)) != NULL &&
+           timer->due <= now.mono) {
+        wsig_peer_due(
+            (wsig_peer_t *) ((char *) timer - offsetof(wsig_peer_t, timer)),
+            now);
     }
     wsig_worker_take(worker, now);
     if (now.mono >= worker->tick_at) {
@@ -142,8 +142,8 @@ wsig_worker_bury(wsig_worker_t *worker, wsig_time_t now)
             worker->sweep = 0;
         }
     }
-    for (i = 0; i < SWEEP_BUDGET
-                && worker->sweep < worker->zone->shared->partitions;
+    for (i = 0;
+         i < SWEEP_BUDGET && worker->sweep < worker->zone->shared->partitions;
          i++) {
         wsig_registry_sweep(worker->zone, worker->sweep++);
     }
@@ -159,8 +159,8 @@ wsig_worker_flush(wsig_worker_t *worker, wsig_time_t now)
     bool more;
 
     while ((realm = wsig_presence_pop(&worker->presence)) != NULL) {
-        more = realm->peers != NULL
-               && wsig_dialect(realm->peers)->flush(worker, realm, now);
+        more = realm->peers != NULL &&
+               wsig_dialect(realm->peers)->flush(worker, realm, now);
         wsig_presence_settle(&worker->presence, realm);
         if (more) {
             realm->next_dirty = again;
@@ -288,9 +288,9 @@ wsig_worker_receive(wsig_worker_t *worker, const wsig_record_t *record,
     if (record->kind == WSIG_RECORD_ALIVE) {
         node = wsig_table_find(&worker->claims, record->to.slot, NULL);
         if (node != NULL) {
-            wsig_peer_close((wsig_peer_t *) ((char *) node
-                                             - offsetof(wsig_peer_t, node)),
-                            4409, "the name is taken", now);
+            wsig_peer_close(
+                (wsig_peer_t *) ((char *) node - offsetof(wsig_peer_t, node)),
+                4409, "the name is taken", now);
         }
         return;
     }
@@ -322,8 +322,8 @@ wsig_worker_find(const wsig_worker_t *worker, wsig_address_t address)
     wsig_node_t *node = NULL;
     wsig_peer_t *peer;
 
-    while ((node = wsig_table_find(&worker->by_slot, address.slot, node))
-           != NULL) {
+    while ((node = wsig_table_find(&worker->by_slot, address.slot, node)) !=
+           NULL) {
         peer = (wsig_peer_t *) ((char *) node - offsetof(wsig_peer_t, node));
         if (peer->address.generation == address.generation) {
             return peer;
@@ -356,8 +356,7 @@ wsig_worker_moved(void *ctx, uint32_t slot)
 
 int
 wsig_worker_post(wsig_worker_t *worker, unsigned to, uint32_t epoch,
-                 const wsig_record_t *record, const void *body,
-                 wsig_time_t now)
+                 const wsig_record_t *record, const void *body, wsig_time_t now)
 {
     if (to == worker->place && epoch == worker->epoch) {
         wsig_worker_receive(worker, record, body, now);
@@ -406,8 +405,8 @@ wsig_worker_note(wsig_worker_t *worker, const wsig_notes_t *notes,
 
     for (i = 0; i < notes->n; i++) {
         record.to = notes->to[i];
-        if (record.to.slot == but.slot
-            && record.to.generation == but.generation) {
+        if (record.to.slot == but.slot &&
+            record.to.generation == but.generation) {
             continue;
         }
         if (wsig_registry_get(worker->zone, record.to, &slot) == WSIG_OK) {
@@ -418,8 +417,7 @@ wsig_worker_note(wsig_worker_t *worker, const wsig_notes_t *notes,
 }
 
 void
-wsig_worker_log(wsig_worker_t *worker, wsig_level_t level,
-                wsig_buffer_t *line)
+wsig_worker_log(wsig_worker_t *worker, wsig_level_t level, wsig_buffer_t *line)
 {
     wsig_put(line, "", 1);
     if (!line->failed) {

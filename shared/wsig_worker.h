@@ -27,12 +27,12 @@ struct wsig_worker_s {
     size_t n_peers;
     char *body; /* of the record that was taken from the mailbox */
     size_t body_room;
-    bool again; /* the mailbox was not emptied */
+    bool again;         /* the mailbox was not emptied */
     size_t list_budget; /* bytes of user lists until the next tick */
     int64_t tick_at;
     int64_t bury_at;
-    int64_t timer_at;    /* what the host's timer is set to */
-    uint32_t sweep;      /* the next partition to sweep of dead peers */
+    int64_t timer_at; /* what the host's timer is set to */
+    uint32_t sweep;   /* the next partition to sweep of dead peers */
     bool quitting;
     int64_t drain;       /* ms */
     int64_t drain_until; /* 0: not draining */

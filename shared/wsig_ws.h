@@ -12,9 +12,9 @@
 #include "wsig.h"
 
 typedef enum {
-    WSIG_WS_MORE,  /* all was taken, no event yet */
-    WSIG_WS_TEXT,  /* a whole text message, valid UTF-8 */
-    WSIG_WS_PING,  /* data: at most 125 bytes, to be sent back in a pong */
+    WSIG_WS_MORE, /* all was taken, no event yet */
+    WSIG_WS_TEXT, /* a whole text message, valid UTF-8 */
+    WSIG_WS_PING, /* data: at most 125 bytes, to be sent back in a pong */
     WSIG_WS_PONG,
     WSIG_WS_CLOSE, /* code: the client's, 1005 where it gave none; data: its
                     * reason; nothing can be read after it */
@@ -31,12 +31,12 @@ typedef struct wsig_ws_event_s {
 } wsig_ws_event_t;
 
 typedef struct wsig_ws_s {
-    uint8_t *message;  /* what was assembled so far, NULL while nothing is */
-    uint8_t *control;  /* a control frame that is cut, NULL while none is */
-    uint64_t left;     /* payload bytes that the current frame still lacks */
-    uint32_t size;     /* of message */
-    uint32_t room;     /* of message */
-    uint32_t utf8;     /* state of the check at the end of message */
+    uint8_t *message; /* what was assembled so far, NULL while nothing is */
+    uint8_t *control; /* a control frame that is cut, NULL while none is */
+    uint64_t left;    /* payload bytes that the current frame still lacks */
+    uint32_t size;    /* of message */
+    uint32_t room;    /* of message */
+    uint32_t utf8;    /* state of the check at the end of message */
     uint8_t header[14];
     uint8_t header_size; /* bytes of the header that came */
     uint8_t mask_at;     /* next byte of the mask, 0 to 3 */
@@ -48,7 +48,8 @@ typedef struct wsig_ws_s {
 
 /* Read one event from data.  Returns how many bytes were taken; call again
  * with the rest while they are fewer than size.  (A text that lies in data
- * whole is unmasked and handed out in place.)  max_message: of a whole message. */
+ * whole is unmasked and handed out in place.)  max_message: of a whole message.
+ */
 size_t wsig_ws_read(wsig_ws_t *ws, uint8_t *data, size_t size,
                     size_t max_message, wsig_ws_event_t *event);
 

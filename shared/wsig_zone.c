@@ -144,10 +144,10 @@ wsig_zone_close(wsig_zone_t *zone)
      * anything fail here, which is as well.) */
     options.path = zone->path;
     opening.options = &options;
-    if (wsig_files_open(&opening, false, &files) == WSIG_OK
-        && files.folder != -1) {
-        lock = openat(files.folder, files.lock,
-                      O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    if (wsig_files_open(&opening, false, &files) == WSIG_OK &&
+        files.folder != -1) {
+        lock =
+            openat(files.folder, files.lock, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
         if (lock != -1) {
             if (flock(lock, LOCK_EX | LOCK_NB) == 0) {
                 unlinkat(files.folder, files.name, 0);
@@ -214,9 +214,9 @@ wsig_files_open(wsig_opening_t *opening, bool make, wsig_files_t *files)
         return wsig_fail(opening, "cannot open the folder \"%s\": %s", folder,
                          strerror(errno));
     }
-    if (fstat(files->folder, &st) == -1
-        || (st.st_uid != 0 && st.st_uid != geteuid())
-        || ((st.st_mode & 022) && !(st.st_mode & S_ISVTX))) {
+    if (fstat(files->folder, &st) == -1 ||
+        (st.st_uid != 0 && st.st_uid != geteuid()) ||
+        ((st.st_mode & 022) && !(st.st_mode & S_ISVTX))) {
         close(files->folder);
         files->folder = -1;
         return wsig_fail(opening,
@@ -243,8 +243,8 @@ wsig_zone_attach(wsig_opening_t *opening, wsig_files_t *files,
         return wsig_fail(opening, "cannot open \"%s.lock\": %s",
                          opening->options->path, strerror(errno));
     }
-    if (fstat(zone->lock, &st) == -1 || !S_ISREG(st.st_mode)
-        || st.st_uid != geteuid()) {
+    if (fstat(zone->lock, &st) == -1 || !S_ISREG(st.st_mode) ||
+        st.st_uid != geteuid()) {
         return wsig_fail(opening, "\"%s.lock\" belongs to another user",
                          opening->options->path);
     }
@@ -285,9 +285,9 @@ wsig_zone_make(wsig_opening_t *opening, wsig_files_t *files, wsig_zone_t *zone)
     unlinkat(files->folder, files->name, 0);
     unlinkat(files->folder, files->fresh, 0);
     wsig_bells_clear(files);
-    fresh.file = openat(files->folder, files->fresh,
-                        O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                        0600);
+    fresh.file =
+        openat(files->folder, files->fresh,
+               O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fresh.file == -1) {
         return wsig_fail(opening, "cannot make the zone \"%s\": %s", path,
                          strerror(errno));
@@ -306,8 +306,9 @@ wsig_zone_make(wsig_opening_t *opening, wsig_files_t *files, wsig_zone_t *zone)
     if (rc != 0) {
         close(fresh.file);
         unlinkat(files->folder, files->fresh, 0);
-        return wsig_fail(opening, "no memory for the zone \"%s\" of %zu "
-                                  "bytes: %s",
+        return wsig_fail(opening,
+                         "no memory for the zone \"%s\" of %zu "
+                         "bytes: %s",
                          path, (size_t) plan.records_at, strerror(rc));
     }
     fresh.size = plan.file_size;
@@ -323,9 +324,8 @@ wsig_zone_make(wsig_opening_t *opening, wsig_files_t *files, wsig_zone_t *zone)
     rc = wsig_zone_fill(&fresh, &plan);
     munmap(fresh.shared, fresh.size);
     close(fresh.file);
-    if (rc == 0
-        && renameat(files->folder, files->fresh, files->folder, files->name)
-               == -1) {
+    if (rc == 0 && renameat(files->folder, files->fresh, files->folder,
+                            files->name) == -1) {
         rc = errno;
     }
     if (rc != 0) {
@@ -347,13 +347,13 @@ wsig_zone_join(wsig_opening_t *opening, wsig_files_t *files, wsig_zone_t *zone)
     zone->file =
         openat(files->folder, files->name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
     if (zone->file == -1) {
-        return errno == ENOENT ? WSIG_ABSENT
-                               : wsig_fail(opening,
-                                           "cannot open the zone \"%s\": %s",
-                                           path, strerror(errno));
+        return errno == ENOENT
+                   ? WSIG_ABSENT
+                   : wsig_fail(opening, "cannot open the zone \"%s\": %s", path,
+                               strerror(errno));
     }
-    if (fstat(zone->file, &st) == -1 || !S_ISREG(st.st_mode)
-        || st.st_uid != geteuid() || (st.st_mode & 077)) {
+    if (fstat(zone->file, &st) == -1 || !S_ISREG(st.st_mode) ||
+        st.st_uid != geteuid() || (st.st_mode & 077)) {
         return wsig_fail(opening, "the zone \"%s\" belongs to another user",
                          path);
     }
@@ -368,12 +368,12 @@ wsig_zone_join(wsig_opening_t *opening, wsig_files_t *files, wsig_zone_t *zone)
                          strerror(errno));
     }
     zone->shared = shared;
-    if (shared->magic != MAGIC || shared->layout != LAYOUT
-        || shared->file_size != zone->size) {
+    if (shared->magic != MAGIC || shared->layout != LAYOUT ||
+        shared->file_size != zone->size) {
         return wsig_fail(opening, "\"%s\" is no zone of this version", path);
     }
-    if (stat("/proc/self/ns/pid", &ns) == 0
-        && shared->pid_namespace != ns.st_ino) {
+    if (stat("/proc/self/ns/pid", &ns) == 0 &&
+        shared->pid_namespace != ns.st_ino) {
         return wsig_fail(opening,
                          "the zone \"%s\" is used in another PID namespace: "
                          "choose another path",
@@ -419,13 +419,12 @@ wsig_zone_lay_out(wsig_shared_t *shared, size_t table_size)
         shared->partitions_at + shared->partitions * sizeof(wsig_partition_t));
     shared->changes_at =
         wsig_align(shared->slots_at + slots * sizeof(wsig_slot_t));
-    shared->calls_at = wsig_align(shared->changes_at
-                                  + wsig_changes_size(shared->changes));
+    shared->calls_at =
+        wsig_align(shared->changes_at + wsig_changes_size(shared->changes));
     shared->records_at =
         wsig_align(shared->calls_at + wsig_calls_size(shared->calls));
-    shared->rings_at =
-        wsig_align(shared->records_at
-                   + (uint64_t) shared->calls * sizeof(wsig_call_t));
+    shared->rings_at = wsig_align(
+        shared->records_at + (uint64_t) shared->calls * sizeof(wsig_call_t));
     shared->file_size =
         shared->rings_at + (uint64_t) WSIG_WORKERS * WSIG_RING_SIZE;
     if (stat("/proc/self/ns/pid", &ns) == 0) {
@@ -469,16 +468,17 @@ wsig_bells_make(wsig_opening_t *opening, wsig_files_t *files)
                 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd == -1 || fstat(fd, &st) == -1) {
         rc = errno;
-    } else if ((st.st_uid != options->uid || st.st_gid != options->gid)
-               && fchown(fd, options->uid, options->gid) == -1) {
+    } else if ((st.st_uid != options->uid || st.st_gid != options->gid) &&
+               fchown(fd, options->uid, options->gid) == -1) {
         rc = errno;
     }
     if (fd != -1) {
         close(fd);
     }
-    return rc == 0 ? WSIG_OK
-                   : wsig_fail(opening, "cannot use the folder \"%s.bells\": %s",
-                               options->path, strerror(rc));
+    return rc == 0
+               ? WSIG_OK
+               : wsig_fail(opening, "cannot use the folder \"%s.bells\": %s",
+                           options->path, strerror(rc));
 }
 
 static void
@@ -581,8 +581,8 @@ wsig_zone_hash(const wsig_zone_t *zone, const void *data, size_t size,
     params[0] = OSSL_PARAM_construct_size_t("size", &length);
     params[1] = OSSL_PARAM_construct_end();
     return EVP_Q_mac(NULL, "SIPHASH", NULL, NULL, params, zone->shared->key,
-                     sizeof(zone->shared->key), data, size, hash, 16, &length)
-                   != NULL
+                     sizeof(zone->shared->key), data, size, hash, 16,
+                     &length) != NULL
                ? WSIG_OK
                : WSIG_NOMEM;
 }
@@ -603,11 +603,9 @@ wsig_place_claim(wsig_zone_t *zone, unsigned *number, uint32_t *epoch)
         if (rc == EOWNERDEAD) {
             pthread_mutex_consistent(&place->life);
         }
-        if (wsig_zone_back(zone,
-                           zone->shared->rings_at
-                               + (uint64_t) i * WSIG_RING_SIZE,
-                           WSIG_RING_SIZE)
-            != WSIG_OK) {
+        if (wsig_zone_back(
+                zone, zone->shared->rings_at + (uint64_t) i * WSIG_RING_SIZE,
+                WSIG_RING_SIZE) != WSIG_OK) {
             pthread_mutex_unlock(&place->life);
             return WSIG_NOMEM;
         }
@@ -673,8 +671,8 @@ wsig_place_newer(const wsig_zone_t *zone)
 
     for (i = 0; i < WSIG_WORKERS; i++) {
         place = &zone->shared->places[i];
-        if ((atomic_load(&place->epoch) & 1)
-            && place->generation > zone->generation) {
+        if ((atomic_load(&place->epoch) & 1) &&
+            place->generation > zone->generation) {
             return true;
         }
     }

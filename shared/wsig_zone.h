@@ -140,8 +140,8 @@ void wsig_place_release(wsig_zone_t *zone, unsigned place);
 static inline bool
 wsig_place_lives(const wsig_zone_t *zone, unsigned place, uint32_t epoch)
 {
-    return place < WSIG_WORKERS
-           && atomic_load(&zone->shared->places[place].epoch) == epoch;
+    return place < WSIG_WORKERS &&
+           atomic_load(&zone->shared->places[place].epoch) == epoch;
 }
 
 /* Look for dead workers and take their places from them; returns how many

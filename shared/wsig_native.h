@@ -1,0 +1,136 @@
+/*
+ * wsig_native.h: the native dialect, webrtc-signal.v1 (PROTOCOL in README.md).
+ *
+ *   wsig_dialect_native.c   hello, welcome, bye, ice; which text goes where
+ *   wsig_native_text.c      texts read and written
+ *   wsig_native_presence.c  lists and deltas
+ *   wsig_native_call.c      calls and signals
+ */
+
+#ifndef WSIG_NATIVE_H
+#define WSIG_NATIVE_H
+
+#include "wsig_dialect.h"
+
+#define WSIG_NAMES_MAX 1000 /* that one peer may watch */
+#define WSIG_CALL_TEXT 24   /* room for a call's id as text */
+
+/* The members of a client's texts. */
+enum {
+    WSIG_TYPE,
+    WSIG_REF,
+    WSIG_NAME,
+    WSIG_WATCH,
+    WSIG_NAMES,
+    WSIG_TO,
+    WSIG_CALL,
+    WSIG_MEDIA,
+    WSIG_INFO,
+    WSIG_DATA,
+    WSIG_STATE,
+    WSIG_MEMBERS
+};
+
+/* A text as it was read; values point into it. */
+typedef struct wsig_said_s {
+    wsig_value_t values[WSIG_MEMBERS];
+    uint64_t call; /* 0: none, or none that could exist */
+    bool has_ref;
+    char ref[WSIG_REF_MAX];
+    size_t ref_size;
+} wsig_said_t;
+
+/* A guest where guests may only call: he sees nobody. */
+static inline bool
+wsig_sees_nobody(const wsig_peer_t *peer)
+{
+    return !peer->verified && peer->conf->guests == WSIG_GUESTS_CALL;
+}
+
+/*
+ * Writing: wsig_native_begin, members, wsig_native_end.
+ */
+
+void wsig_native_begin(wsig_buffer_t *out, const char *type);
+void wsig_native_end(wsig_peer_t *peer, wsig_buffer_t *out); /* and send */
+
+void wsig_put_member(wsig_buffer_t *out, const char *key, wsig_text_t value);
+void wsig_put_call_id(wsig_buffer_t *out, const char *key, uint64_t call);
+void wsig_put_ref(wsig_buffer_t *out, const wsig_said_t *said); /* NULL: none */
+void wsig_put_verified(wsig_buffer_t *out, bool verified);
+void wsig_put_media(wsig_buffer_t *out, const wsig_media_t *media);
+void wsig_put_user(wsig_buffer_t *out, const wsig_user_t *user);
+
+/* A number of seconds, with what is behind the point where there is some. */
+void wsig_put_seconds(wsig_buffer_t *out, int64_t ms);
+
+/* {"iceServers":...}: the credentials of guests of a site with logins are for
+ * their calls only. */
+void wsig_put_ice(wsig_buffer_t *out, const wsig_peer_t *peer, bool in_call,
+                  wsig_time_t now);
+
+/* The member ice, for those guests. */
+void wsig_put_call_ice(wsig_buffer_t *out, const wsig_peer_t *peer,
+                       wsig_time_t now);
+
+/* What a state is called on the wire. */
+const char *wsig_state_word(uint8_t state);
+
+/* An error text; message is JSON between quotes.  said may be NULL. */
+void wsig_native_error(wsig_peer_t *peer, const wsig_said_t *said,
+                       const char *code, const char *message);
+void wsig_native_bad(wsig_peer_t *peer, const wsig_said_t *said,
+                     const char *message);
+
+/*
+ * Reading.  false: not of the form that it must have.
+ */
+
+/* Scan a text; returns what wsig_scan returns. */
+int wsig_native_read(wsig_text_t text, wsig_said_t *said);
+
+bool wsig_is_string(const wsig_value_t *value);
+bool wsig_read_name(const wsig_value_t *value, char name[WSIG_NAME_MAX],
+                    wsig_text_t *text);
+uint64_t wsig_read_call(const wsig_value_t *value); /* 0: none */
+bool wsig_read_ref(wsig_said_t *said);              /* true if absent */
+bool wsig_read_media(const wsig_value_t *value, wsig_media_t *media);
+
+/* "all", "none" or a list of names, which is allocated.  WSIG_INVALID,
+ * WSIG_NOMEM. */
+int wsig_read_watch(const wsig_value_t *value, wsig_watch_t *watch,
+                    wsig_names_t **names);
+
+/* The order of bytes, for qsort and bsearch. */
+int wsig_compare_texts(const void *left, const void *right);
+
+/*
+ * Presence.
+ */
+
+/* ,"users":[...],"count":N: those that are watched and present. */
+void wsig_put_users(wsig_buffer_t *out, wsig_peer_t *peer);
+
+void wsig_native_watch(wsig_peer_t *peer, wsig_said_t *said, wsig_time_t now);
+void wsig_native_lookup(wsig_peer_t *peer, wsig_said_t *said, wsig_time_t now);
+void wsig_native_state(wsig_peer_t *peer, wsig_said_t *said, wsig_time_t now);
+bool wsig_native_flush(wsig_worker_t *worker, wsig_realm_t *realm,
+                       wsig_time_t now);
+
+/*
+ * Calls.
+ */
+
+void wsig_native_call(wsig_peer_t *peer, wsig_said_t *said, wsig_time_t now);
+void wsig_native_accept(wsig_peer_t *peer, wsig_said_t *said, wsig_time_t now);
+void wsig_native_hangup(wsig_peer_t *peer, wsig_said_t *said, wsig_time_t now);
+void wsig_native_signal(wsig_peer_t *peer, wsig_said_t *said, wsig_time_t now);
+
+/* Somebody says that a call has changed, or rings. */
+void wsig_native_note(wsig_peer_t *peer, uint64_t id, wsig_time_t now);
+
+/* A signal came.  Its call must have been told to be answered. */
+void wsig_native_deliver(wsig_peer_t *peer, uint64_t call, wsig_frame_t *frame,
+                         wsig_time_t now);
+
+#endif
