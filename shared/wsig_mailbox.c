@@ -23,6 +23,9 @@ wsig_ring_write(char *ring, uint64_t at, const void *data, size_t size)
     size_t offset = at & (WSIG_RING_SIZE - 1);
     size_t first = WSIG_RING_SIZE - offset;
 
+    if (size == 0) {
+        return; /* data may be NULL then */
+    }
     if (size <= first) {
         memcpy(ring + offset, data, size);
         return;
@@ -37,6 +40,9 @@ wsig_ring_read(const char *ring, uint64_t at, void *data, size_t size)
     size_t offset = at & (WSIG_RING_SIZE - 1);
     size_t first = WSIG_RING_SIZE - offset;
 
+    if (size == 0) {
+        return;
+    }
     if (size <= first) {
         memcpy(data, ring + offset, size);
         return;
