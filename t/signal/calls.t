@@ -8,8 +8,7 @@ const assert = require('assert');
 const { scenarios } = require('../lib/scenarios');
 const { Native } = require('../lib/client');
 const { ring, answered, ended, quiet, free } = require('../lib/call');
-const { servers, sleep, startServer } = require('../lib/server');
-const { test } = require('../lib/tap');
+const { sleep } = require('../lib/server');
 
 const MEMBERS = '/members/signal'; // logs in
 const QUICK = '/quick/signal';     // rings for one second
@@ -702,37 +701,4 @@ for (const [name, run] of Object.entries(rows)) {
     (c) => run(c, (client) => ({ off: client.worker }));
 }
 
-/* Half a minute of waiting, begun before the other tests. */
-async function forgotten(server) {
-  const s = await startServer({ server });
-  const alice = await new Native(`${s.ws}/webrtc/signal`).hello('alice');
-  const bob = await new Native(`${s.ws}/webrtc/signal`).hello('bob');
-  const first = await ring(alice, bob, { ref: '1' });
-  bob.send({ type: 'decline', call: first });
-  await ended(alice, first, 'declined');
-
-  await sleep(26000);
-  const late = await alice.ask({ type: 'call', to: 'bob', ref: '1' }, 'ended');
-  assert.equal(late.call, first);
-  alice.send({ type: 'hangup', call: first });
-  await ended(alice, first, 'declined');
-
-  await sleep(7000);
-  await error(alice, { type: 'hangup', call: first }, 'call-unknown');
-  await error(bob, { type: 'accept', call: first }, 'call-unknown');
-  const { call } = await alice.ask({ type: 'call', to: 'bob', ref: '1' },
-                                   'calling');
-  assert.notEqual(call, first);
-  await Promise.all([alice.close(), bob.close()]);
-  await s.stop();
-}
-
-const waits = servers.map((server) => [server, forgotten(server)]);
-waits.forEach(([, begun]) => begun.catch(() => {})); // told by the test
-
 scenarios(options, tests);
-
-for (const [server, begun] of waits) {
-  test(`${server}: after 30 s an ended call is forgotten`, () => begun,
-       { ms: 60000 });
-}

@@ -218,4 +218,31 @@ scenarios({ settings: { max_message: '64k' } }, {
     }
     assert.equal(raw.error, null);
   },
+
+  async 'a client that dies at each byte harms nobody'(c) {
+    const alice = await c.article('alice');
+    const hello = [frame({ payload: '{"nickname":"me"}' }),
+                   frame({ payload: '{"target":"me","sdp":"x"}' })];
+    const whole = Buffer.concat([Buffer.from([
+      'GET /webrtc/signal HTTP/1.1', 'Host: localhost', 'Upgrade: websocket',
+      'Connection: Upgrade', 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
+      'Sec-WebSocket-Version: 13', '', ''].join('\r\n')), ...hello]);
+    for (let at = 0; at <= whole.length; at++) {
+      const raw = await c.rawSocket();
+      raw.send(whole.subarray(0, at));
+      await new Promise((resolve) => setImmediate(resolve));
+      if (at % 2) {
+        raw.socket.end();
+      }
+      raw.close();
+    }
+    const end = Date.now() + 5000;
+    do {
+      assert(Date.now() < end, `${alice.list}`);
+      const text = await alice.poll(200);
+      alice.list = text ? JSON.parse(text).userlist : alice.list;
+    } while (alice.list.length > 1 || alice.inbox.length > 0);
+    alice.send({ target: 'alice', sdp: 'x' });
+    assert.equal(await alice.relayed(), 'x');
+  },
 });

@@ -7,9 +7,11 @@
 const assert = require('assert');
 const { scenarios } = require('../lib/scenarios');
 const { Client, Native } = require('../lib/client');
-const { answered, ended, quiet } = require('../lib/call');
+const { answered, ended, quiet, ring } = require('../lib/call');
 const { frame } = require('../lib/raw');
-const { sleep, until } = require('../lib/server');
+const { servers, sleep, startServer, until } = require('../lib/server');
+const { test } = require('../lib/tap');
+const { get } = require('../lib/web');
 
 const SLOW = '/slow/signal';
 
@@ -39,6 +41,36 @@ async function meanwhile(c, where, run) {
   }
   return longest;
 }
+
+/* Half a minute of waiting, begun before the other tests. */
+async function forgotten(server) {
+  const s = await startServer({ server });
+  const alice = await new Native(`${s.ws}/webrtc/signal`).hello('alice');
+  const bob = await new Native(`${s.ws}/webrtc/signal`).hello('bob');
+  const first = await ring(alice, bob, { ref: '1' });
+  bob.send({ type: 'decline', call: first });
+  await ended(alice, first, 'declined');
+
+  await sleep(26000);
+  const late = await alice.ask({ type: 'call', to: 'bob', ref: '1' }, 'ended');
+  assert.equal(late.call, first);
+  alice.send({ type: 'hangup', call: first });
+  await ended(alice, first, 'declined');
+
+  await sleep(7000);
+  for (const [client, type] of [[alice, 'hangup'], [bob, 'accept']]) {
+    const { code } = await client.ask({ type, call: first }, 'error');
+    assert.equal(code, 'call-unknown');
+  }
+  const { call } = await alice.ask({ type: 'call', to: 'bob', ref: '1' },
+                                   'calling');
+  assert.notEqual(call, first);
+  await Promise.all([alice.close(), bob.close()]);
+  await s.stop();
+}
+
+const waits = servers.map((server) => [server, forgotten(server)]);
+waits.forEach(([, begun]) => begun.catch(() => {})); // told by the test
 
 scenarios({ settings: { rate: '0', max_backlog: '256k' }, connections: 2048,
             locations: { [SLOW]: { kind: 'signal',
@@ -287,3 +319,26 @@ scenarios({ zoneSize: '512k', connections: 8192, schemes: ['ws'] }, {
     assert.equal(alice.welcome.count, 1);
   },
 });
+
+/* Connections that were taken away from the web server cannot be reclaimed by
+ * it, so some are left for its pages. */
+scenarios({ connections: 256, settings: { rate: '0' } }, {
+  async 'a worker short of connections answers 503, and serves pages'(c) {
+    const statuses = new Set();
+    for (let i = 0; i < 560 && !statuses.has(503); i++) {
+      const client = new Client(c.url());
+      c.clients.push(client);
+      await client.opened.catch(() => {});
+      statuses.add(client.status);
+    }
+    assert.deepEqual([...statuses].sort(), [101, 503]);
+    for (let i = 0; i < 50; i++) {
+      assert.equal((await get(c.web, '/plain.txt')).status, 200);
+    }
+  },
+});
+
+for (const [server, begun] of waits) {
+  test(`${server}: after 30 s an ended call is forgotten`, () => begun,
+       { ms: 60000 });
+}

@@ -510,7 +510,7 @@ scenarios(options, {
       answered: /^calling,accepted,ended (gone|hangup)$/,
       'rang on at the owner': /^calling,rang on$/,
     });
-    for (let i = 0; i < RUNS / 2; i++) {
+    for (let i = 0; i < RUNS / 4; i++) {
       const guest = await racer(c, 'bob', { off: carol.worker });
       const owner = await c.open(Racer, { path: MEMBERS, auth: 'bob:b',
                                           on: carol.worker });
