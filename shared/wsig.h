@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/types.h>
 
 enum {
@@ -49,6 +50,13 @@ typedef struct wsig_text_s {
     {                                                                          \
         words, sizeof(words) - 1                                               \
     }
+
+static inline bool
+wsig_text_same(wsig_text_t a, wsig_text_t b)
+{
+    return a.size == b.size &&
+           (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
 
 typedef struct wsig_time_s {
     int64_t mono; /* milliseconds, CLOCK_MONOTONIC: one clock for all workers */
@@ -127,8 +135,9 @@ typedef struct wsig_conf_s {
  * a mailbox. */
 #define WSIG_MAX_MESSAGE_LIMIT (256 * 1024)
 
-#define WSIG_PATH_MAX 80 /* of the zone: a doorbell's name must fit sun_path   \
-                          */
+#define WSIG_PATH_MAX                                                          \
+    80 /* of the zone: a doorbell's name must fit sun_path                     \
+        */
 
 /* NULL, or what is wrong with the n values, as a sentence that names the wrong
  * value and what is allowed; it stands in the pool. */

@@ -108,12 +108,6 @@ wsig_callee_name(const wsig_call_t *call)
     return (wsig_text_t){call->callee_name, call->callee_size};
 }
 
-static bool
-wsig_text_is(wsig_text_t a, wsig_text_t b)
-{
-    return a.size == b.size && memcmp(a.data, b.data, a.size) == 0;
-}
-
 static void
 wsig_call_chain(wsig_calls_view_t *view, wsig_call_t *call, uint32_t index)
 {
@@ -360,7 +354,8 @@ wsig_call_of_ref(wsig_calls_view_t *view, const wsig_slot_t *self,
             last = i - 1; /* newer records come first */
         }
         if (dial->ref.size > 0 &&
-            wsig_text_is((wsig_text_t){call->ref, call->ref_size}, dial->ref)) {
+            wsig_text_same((wsig_text_t){call->ref, call->ref_size},
+                           dial->ref)) {
             return call->id;
         }
     }
@@ -385,11 +380,11 @@ wsig_call_ringing(wsig_calls_view_t *view, const wsig_realm_id_t *realm,
         call = &view->records[i - 1];
         if (wsig_call_state(view, i - 1) != WSIG_CALL_RINGING ||
             memcmp(&call->realm, realm, sizeof(*realm)) != 0 ||
-            !wsig_text_is(wsig_callee_name(call), callee)) {
+            !wsig_text_same(wsig_callee_name(call), callee)) {
             continue;
         }
         (*n)++;
-        if (wsig_text_is(wsig_caller_name(call), caller)) {
+        if (wsig_text_same(wsig_caller_name(call), caller)) {
             found = call;
         }
     }
@@ -464,7 +459,7 @@ wsig_call_dial_locked(wsig_zone_t *zone, wsig_calls_view_t *view,
     if (self.call != 0) {
         return WSIG_TAKEN;
     }
-    if (wsig_text_is(wsig_slot_name(&self), dial->to)) {
+    if (wsig_text_same(wsig_slot_name(&self), dial->to)) {
         return WSIG_ABSENT;
     }
     n = wsig_registry_find(zone, &self.realm, dial->to, peers, at);
@@ -701,7 +696,7 @@ wsig_call_joined(wsig_zone_t *zone, wsig_address_t at,
             call = &view.records[i - 1];
             if (wsig_call_state(&view, i - 1) == WSIG_CALL_RINGING &&
                 memcmp(&call->realm, &self.realm, sizeof(self.realm)) == 0 &&
-                wsig_text_is(wsig_callee_name(call), wsig_slot_name(&self)) &&
+                wsig_text_same(wsig_callee_name(call), wsig_slot_name(&self)) &&
                 wsig_call_ring(call, at)) {
                 ids[n++] = call->id;
             }

@@ -100,9 +100,7 @@ wsig_article_hello(wsig_peer_t *peer, wsig_value_t *values, int rc,
         wsig_peer_close(peer, 4400, "not a valid nickname", now);
         return;
     }
-    if (identity.size > 0 &&
-        (identity.size != name.size ||
-         memcmp(identity.data, name.data, name.size) != 0)) {
+    if (identity.size > 0 && !wsig_text_same(identity, name)) {
         wsig_peer_close(peer, 4403, "that is not who you are", now);
         return;
     }

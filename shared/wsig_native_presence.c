@@ -13,7 +13,20 @@ wsig_watches(const wsig_peer_t *peer, wsig_text_t name)
                    wsig_compare_texts) != NULL;
 }
 
-/* ,"users":[...],"count":N: those that are watched and present. */
+/* A user in a list for peer, if it is there and not peer itself. */
+static void
+wsig_put_other(wsig_buffer_t *out, const wsig_peer_t *peer,
+               const wsig_user_t *user, const char **comma)
+{
+    if (user == NULL || user->state == WSIG_ABSENT_STATE ||
+        wsig_text_same(wsig_user_name(user), wsig_peer_name(peer))) {
+        return;
+    }
+    wsig_put_words(out, *comma);
+    wsig_put_user(out, user);
+    *comma = ",";
+}
+
 void
 wsig_put_users(wsig_buffer_t *out, wsig_peer_t *peer)
 {
@@ -29,41 +42,23 @@ wsig_put_users(wsig_buffer_t *out, wsig_peer_t *peer)
         return;
     }
     if (peer->watch == WSIG_WATCH_ALL && realm->n_users > DIRECTORY_MAX) {
-        wsig_put_words(out, ",\"users\":null");
-    } else {
-        wsig_put_words(out, ",\"users\":[");
-        if (peer->watch == WSIG_WATCH_ALL) {
-            peer->listed = true;
-            for (user = realm->first; user != NULL; user = user->next) {
-                if (user->state != WSIG_ABSENT_STATE &&
-                    wsig_compare_texts(
-                        &(wsig_text_t){user->name, user->name_size},
-                        &(wsig_text_t){peer->name, peer->name_size}) != 0) {
-                    wsig_put_words(out, comma);
-                    wsig_put_user(out, user);
-                    comma = ",";
-                }
-            }
-        } else if (peer->watch == WSIG_WATCH_LIST) {
-            for (i = 0; i < peer->names->n; i++) {
-                user = wsig_presence_user(&peer->worker->presence, realm,
-                                          peer->names->names[i]);
-                if (user != NULL &&
-                    wsig_compare_texts(
-                        &peer->names->names[i],
-                        &(wsig_text_t){peer->name, peer->name_size}) != 0 &&
-                    (i == 0 ||
-                     wsig_compare_texts(&peer->names->names[i - 1],
-                                        &peer->names->names[i]) != 0)) {
-                    wsig_put_words(out, comma);
-                    wsig_put_user(out, user);
-                    comma = ",";
-                }
-            }
-        }
-        wsig_put_words(out, "]");
+        wsig_put_words(out, ",\"users\":null,\"count\":");
+        wsig_put_number(out, realm->n_users);
+        return;
     }
-    wsig_put_words(out, ",\"count\":");
+    wsig_put_words(out, ",\"users\":[");
+    if (peer->watch == WSIG_WATCH_ALL) {
+        peer->listed = true;
+        for (user = realm->first; user != NULL; user = user->next) {
+            wsig_put_other(out, peer, user, &comma);
+        }
+    }
+    for (i = 0; peer->names != NULL && i < peer->names->n; i++) {
+        user = wsig_presence_user(&peer->worker->presence, realm,
+                                  peer->names->names[i]);
+        wsig_put_other(out, peer, user, &comma);
+    }
+    wsig_put_words(out, "],\"count\":");
     wsig_put_number(out, realm->n_users);
 }
 
@@ -156,9 +151,7 @@ wsig_put_news(wsig_buffer_t *out, const wsig_realm_t *realm, wsig_news_t news,
             continue;
         }
         if (peer != NULL &&
-            (wsig_compare_texts(&(wsig_text_t){user->name, user->name_size},
-                                &(wsig_text_t){peer->name, peer->name_size}) ==
-                 0 ||
+            (wsig_text_same(wsig_user_name(user), wsig_peer_name(peer)) ||
              (peer->watch == WSIG_WATCH_LIST &&
               !wsig_watches(peer, wsig_user_name(user))))) {
             continue;

@@ -135,6 +135,24 @@ wsig_compare_texts(const void *left, const void *right)
 }
 
 /* "all", "none" or a list of names.  WSIG_INVALID, WSIG_NOMEM. */
+/* In order, each once. */
+static void
+wsig_names_sort(wsig_names_t *list)
+{
+    uint32_t i, n = 0;
+
+    if (list->n == 0) {
+        return;
+    }
+    qsort(list->names, list->n, sizeof(wsig_text_t), wsig_compare_texts);
+    for (i = 1; i < list->n; i++) {
+        if (!wsig_text_same(list->names[i], list->names[n])) {
+            list->names[++n] = list->names[i];
+        }
+    }
+    list->n = n + 1;
+}
+
 int
 wsig_read_watch(const wsig_value_t *value, wsig_watch_t *watch,
                 wsig_names_t **names)
@@ -176,9 +194,7 @@ wsig_read_watch(const wsig_value_t *value, wsig_watch_t *watch,
         list->names[list->n++] = name;
         to += name.size;
     }
-    if (n > 0) {
-        qsort(list->names, n, sizeof(wsig_text_t), wsig_compare_texts);
-    }
+    wsig_names_sort(list);
     *names = list;
     return WSIG_OK;
 }

@@ -4,9 +4,6 @@
 #include "wsig_dialect.h"
 
 #define CLOSE_WAIT 2000 /* ms for the client's Close, or for ours to go */
-#define PROBE_WAIT 2000 /* ms that an asked holder has */
-#define CLAIM_WAIT 2600 /* ms until the newcomer gives up: a bit more */
-#define CLAIM_RETRY 100 /* ms */
 #define LOOK_EVERY 1000 /* ms, at one's calls, should a note be lost */
 #define RELAY_WAIT 10   /* ms, while other workers do not keep up */
 #define REASON_MAX 123  /* bytes of words in a Close (RFC 6455, 5.5.1) */
@@ -22,11 +19,6 @@ static void wsig_peer_flush(wsig_peer_t *peer);
 static void wsig_peer_doom(wsig_peer_t *peer, uint16_t code);
 static void wsig_peer_leave(wsig_peer_t *peer, wsig_time_t now);
 static void wsig_peer_end(wsig_peer_t *peer);
-static void wsig_peer_try(wsig_peer_t *peer, wsig_time_t now);
-static void wsig_peer_join(wsig_peer_t *peer, wsig_time_t now);
-static void wsig_peer_ask(wsig_peer_t *peer, const wsig_slot_t *holder,
-                          wsig_address_t at, wsig_time_t now);
-static void wsig_peer_link(wsig_peer_t *peer);
 static void wsig_peer_unlink(wsig_peer_t *peer);
 static void wsig_peer_log_end(wsig_peer_t *peer, wsig_time_t now);
 
@@ -403,7 +395,7 @@ wsig_peer_close(wsig_peer_t *peer, uint16_t code, const char *why,
     wsig_peer_schedule(peer, now);
 }
 
-static void
+void
 wsig_peer_link(wsig_peer_t *peer)
 {
     wsig_realm_t *realm = peer->realm;
@@ -510,134 +502,6 @@ wsig_peer_free(wsig_peer_t *peer)
     free(peer);
 }
 
-void
-wsig_peer_claim(wsig_peer_t *peer, wsig_text_t name, wsig_time_t now)
-{
-    peer->name = malloc(name.size);
-    if (peer->name == NULL) {
-        wsig_peer_close(peer, 1013, "memory is short", now);
-        return;
-    }
-    memcpy(peer->name, name.data, name.size);
-    peer->name_size = (uint8_t) name.size;
-    wsig_peer_try(peer, now);
-}
-
-static void
-wsig_peer_try(wsig_peer_t *peer, wsig_time_t now)
-{
-    wsig_worker_t *worker = peer->worker;
-    wsig_slot_t slot = {0}, holder;
-    wsig_address_t holder_at;
-    wsig_realm_t *realm;
-
-    realm = wsig_presence_realm(&worker->presence, &peer->realm_id);
-    if (realm != NULL && peer->conf->max_peers > 0) {
-        wsig_presence_read(&worker->presence);
-        if (realm->n_entries >= peer->conf->max_peers) {
-            wsig_peer_close(peer, 1013, "too many are connected", now);
-            return;
-        }
-    }
-    slot.realm = peer->realm_id;
-    slot.worker = (uint16_t) worker->place;
-    slot.epoch = worker->epoch;
-    slot.flags =
-        (uint8_t) ((peer->verified ? WSIG_PEER_VERIFIED : 0) |
-                   (peer->dialect == WSIG_ARTICLE ? WSIG_PEER_ARTICLE : 0));
-    slot.name_size = peer->name_size;
-    memcpy(slot.name, peer->name, peer->name_size);
-    switch (wsig_registry_add(worker->zone, &slot, &peer->address, &holder,
-                              &holder_at)) {
-    case WSIG_OK:
-        peer->realm = realm;
-        wsig_peer_join(peer, now);
-        break;
-    case WSIG_TAKEN:
-        if (holder.flags & WSIG_PEER_VERIFIED) {
-            wsig_peer_close(peer, 4409, "the name belongs to somebody", now);
-        } else if (peer->stage != WSIG_STAGE_CLAIMING) {
-            wsig_peer_ask(peer, &holder, holder_at, now);
-        }
-        break;
-    default:
-        wsig_peer_close(peer, 1013, "the server is full", now);
-    }
-}
-
-/* Have the holder asked whether he is there. */
-static void
-wsig_peer_ask(wsig_peer_t *peer, const wsig_slot_t *holder, wsig_address_t at,
-              wsig_time_t now)
-{
-    wsig_worker_t *worker = peer->worker;
-    wsig_record_t record = {.kind = WSIG_RECORD_PROBE, .to = at};
-
-    peer->serial = ++worker->serial;
-    if (wsig_table_add(&worker->claims, &peer->node, peer->serial) != WSIG_OK) {
-        wsig_peer_close(peer, 1013, "memory is short", now);
-        return;
-    }
-    peer->stage = WSIG_STAGE_CLAIMING;
-    peer->until = now.mono + CLAIM_WAIT;
-    peer->held = peer->until + CLAIM_RETRY; /* what follows hello waits */
-    worker->host->hold(peer->connection, true);
-    wsig_peer_schedule(peer, now);
-    record.from.slot = peer->serial;
-    record.from_worker = worker->place;
-    record.from_epoch = worker->epoch;
-    (void) wsig_worker_post(worker, holder->worker, holder->epoch, &record,
-                            NULL, now);
-}
-
-void
-wsig_peer_probe(wsig_peer_t *peer, const wsig_record_t *record, wsig_time_t now)
-{
-    if (peer->probed != 0) {
-        return; /* the first who asked gets the answer, others their time */
-    }
-    peer->probed = now.mono;
-    peer->prober = record->from.slot;
-    peer->prober_worker = record->from_worker;
-    peer->prober_epoch = record->from_epoch;
-    wsig_peer_send(peer, wsig_frame_of(WSIG_WS_OPCODE_PING, NULL, 0));
-    wsig_peer_schedule(peer, now);
-}
-
-static void
-wsig_peer_join(wsig_peer_t *peer, wsig_time_t now)
-{
-    wsig_worker_t *worker = peer->worker;
-    wsig_realm_t *realm = peer->realm;
-
-    if (peer->stage == WSIG_STAGE_CLAIMING) {
-        wsig_table_remove(&worker->claims, &peer->node);
-    }
-    peer->stage = WSIG_STAGE_HELLO;
-    if (realm == NULL ||
-        wsig_name_hash(worker->zone, &peer->realm_id, wsig_peer_name(peer),
-                       &peer->name_hash) != WSIG_OK ||
-        wsig_table_add(&worker->by_slot, &peer->node, peer->address.slot) !=
-            WSIG_OK) {
-        (void) wsig_registry_remove(worker->zone, peer->address);
-        wsig_peer_close(peer, 1013, "memory is short", now);
-        return;
-    }
-    peer->stage = WSIG_STAGE_JOINED;
-    peer->heard = now.mono;
-    peer->pinged = now.mono;
-    peer->looked = now.mono;
-    realm->n_peers++;
-    wsig_peer_link(peer);
-    wsig_presence_read(&worker->presence);
-    peer->since = realm->number;
-    if (peer->held != 0) {
-        peer->held = now.mono;
-    }
-    wsig_dialect(peer)->joined(peer, now);
-    wsig_peer_schedule(peer, now);
-}
-
 static int64_t
 wsig_sooner(int64_t a, int64_t b)
 {
@@ -654,14 +518,14 @@ wsig_peer_schedule(wsig_peer_t *peer, wsig_time_t now)
         due = wsig_sooner(peer->pinged + peer->conf->ping,
                           peer->heard + 2 * peer->conf->ping);
         if (peer->probed != 0) {
-            due = wsig_sooner(due, peer->probed + PROBE_WAIT);
+            due = wsig_sooner(due, peer->probed + WSIG_PROBE_WAIT);
         }
         if (peer->n_known > 0) {
             due = wsig_sooner(due, peer->looked + LOOK_EVERY);
         }
         break;
     case WSIG_STAGE_CLAIMING:
-        due = wsig_sooner(peer->until, now.mono + CLAIM_RETRY);
+        due = wsig_sooner(peer->until, now.mono + WSIG_CLAIM_RETRY);
         break;
     case WSIG_STAGE_DEAD:
         return;
@@ -680,7 +544,7 @@ wsig_peer_due_joined(wsig_peer_t *peer, wsig_time_t now)
     uint8_t i;
 
     if (now.mono >= peer->heard + 2 * peer->conf->ping ||
-        (peer->probed != 0 && now.mono >= peer->probed + PROBE_WAIT)) {
+        (peer->probed != 0 && now.mono >= peer->probed + WSIG_PROBE_WAIT)) {
         wsig_peer_close(peer, 1001, "no sign of life", now);
         return;
     }

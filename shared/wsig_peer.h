@@ -134,16 +134,24 @@ void wsig_peer_send(wsig_peer_t *peer, wsig_frame_t *frame);
 /* Send one that others get too. */
 void wsig_peer_share(wsig_peer_t *peer, wsig_frame_t *frame);
 
-/* Move to the end of the realm's peers of this worker. */
+/* Into the peers of its realm on this worker; and to their end. */
+void wsig_peer_link(wsig_peer_t *peer);
 void wsig_peer_to_end(wsig_peer_t *peer);
 
 /* Close with a code and words; the peer leaves the realm at once. */
 void wsig_peer_close(wsig_peer_t *peer, uint16_t code, const char *why,
                      wsig_time_t now);
 
+#define WSIG_PROBE_WAIT 2000 /* ms that an asked holder has */
+#define WSIG_CLAIM_WAIT 2600 /* ms until the newcomer gives up: a bit more */
+#define WSIG_CLAIM_RETRY 100 /* ms */
+
 /* Ask for a valid name.  The dialect's joined is called when it is had; the
  * peer is closed where it is not. */
 void wsig_peer_claim(wsig_peer_t *peer, wsig_text_t name, wsig_time_t now);
+
+/* Claiming: try again. */
+void wsig_peer_try(wsig_peer_t *peer, wsig_time_t now);
 
 /* Somebody asks whether it is there. */
 void wsig_peer_probe(wsig_peer_t *peer, const wsig_record_t *record,

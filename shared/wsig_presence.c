@@ -115,8 +115,7 @@ wsig_realm_user(const wsig_realm_t *realm, wsig_text_t name, uint32_t hash)
 
     while ((node = wsig_table_find(&realm->users, hash, node)) != NULL) {
         user = (wsig_user_t *) node;
-        if (user->name_size == name.size &&
-            memcmp(user->name, name.data, name.size) == 0) {
+        if (wsig_text_same(wsig_user_name(user), name)) {
             return user;
         }
     }

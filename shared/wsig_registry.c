@@ -133,9 +133,8 @@ wsig_slot_is(const wsig_slot_t *slot, const wsig_realm_id_t *realm,
              wsig_text_t name, uint32_t hash)
 {
     return slot->state == WSIG_SLOT_LIVE && slot->hash == hash &&
-           slot->name_size == name.size &&
            memcmp(&slot->realm, realm, sizeof(*realm)) == 0 &&
-           memcmp(slot->name, name.data, name.size) == 0;
+           wsig_text_same(wsig_slot_name(slot), name);
 }
 
 /* Under the lock: free a slot, and shorten the probe paths that end here. */

@@ -1,0 +1,142 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "wsig_dialect.h"
+
+/*
+ * How a peer comes by its name: it is registered at once, or the guest who
+ * holds the name is asked whether he is there, and the table is tried again
+ * until he is gone or the time is up.
+ */
+
+static void wsig_peer_ask(wsig_peer_t *peer, const wsig_slot_t *holder,
+                          wsig_address_t at, wsig_time_t now);
+static void wsig_peer_join(wsig_peer_t *peer, wsig_time_t now);
+
+void
+wsig_peer_claim(wsig_peer_t *peer, wsig_text_t name, wsig_time_t now)
+{
+    peer->name = malloc(name.size);
+    if (peer->name == NULL) {
+        wsig_peer_close(peer, 1013, "memory is short", now);
+        return;
+    }
+    memcpy(peer->name, name.data, name.size);
+    peer->name_size = (uint8_t) name.size;
+    wsig_peer_try(peer, now);
+}
+
+void
+wsig_peer_try(wsig_peer_t *peer, wsig_time_t now)
+{
+    wsig_worker_t *worker = peer->worker;
+    wsig_slot_t slot = {0}, holder;
+    wsig_address_t holder_at;
+    wsig_realm_t *realm;
+
+    realm = wsig_presence_realm(&worker->presence, &peer->realm_id);
+    if (realm != NULL && peer->conf->max_peers > 0) {
+        wsig_presence_read(&worker->presence);
+        if (realm->n_entries >= peer->conf->max_peers) {
+            wsig_peer_close(peer, 1013, "too many are connected", now);
+            return;
+        }
+    }
+    slot.realm = peer->realm_id;
+    slot.worker = (uint16_t) worker->place;
+    slot.epoch = worker->epoch;
+    slot.flags =
+        (uint8_t) ((peer->verified ? WSIG_PEER_VERIFIED : 0) |
+                   (peer->dialect == WSIG_ARTICLE ? WSIG_PEER_ARTICLE : 0));
+    slot.name_size = peer->name_size;
+    memcpy(slot.name, peer->name, peer->name_size);
+    switch (wsig_registry_add(worker->zone, &slot, &peer->address, &holder,
+                              &holder_at)) {
+    case WSIG_OK:
+        peer->realm = realm;
+        wsig_peer_join(peer, now);
+        break;
+    case WSIG_TAKEN:
+        if (holder.flags & WSIG_PEER_VERIFIED) {
+            wsig_peer_close(peer, 4409, "the name belongs to somebody", now);
+        } else if (peer->stage != WSIG_STAGE_CLAIMING) {
+            wsig_peer_ask(peer, &holder, holder_at, now);
+        }
+        break;
+    default:
+        wsig_peer_close(peer, 1013, "the server is full", now);
+    }
+}
+
+/* Have the holder asked whether he is there. */
+static void
+wsig_peer_ask(wsig_peer_t *peer, const wsig_slot_t *holder, wsig_address_t at,
+              wsig_time_t now)
+{
+    wsig_worker_t *worker = peer->worker;
+    wsig_record_t record = {.kind = WSIG_RECORD_PROBE, .to = at};
+
+    peer->serial = ++worker->serial;
+    if (wsig_table_add(&worker->claims, &peer->node, peer->serial) != WSIG_OK) {
+        wsig_peer_close(peer, 1013, "memory is short", now);
+        return;
+    }
+    peer->stage = WSIG_STAGE_CLAIMING;
+    peer->until = now.mono + WSIG_CLAIM_WAIT;
+    peer->held = peer->until + WSIG_CLAIM_RETRY; /* what follows hello waits */
+    worker->host->hold(peer->connection, true);
+    wsig_peer_schedule(peer, now);
+    record.from.slot = peer->serial;
+    record.from_worker = worker->place;
+    record.from_epoch = worker->epoch;
+    (void) wsig_worker_post(worker, holder->worker, holder->epoch, &record,
+                            NULL, now);
+}
+
+void
+wsig_peer_probe(wsig_peer_t *peer, const wsig_record_t *record, wsig_time_t now)
+{
+    if (peer->probed != 0) {
+        return; /* the first who asked gets the answer, others their time */
+    }
+    peer->probed = now.mono;
+    peer->prober = record->from.slot;
+    peer->prober_worker = record->from_worker;
+    peer->prober_epoch = record->from_epoch;
+    wsig_peer_send(peer, wsig_frame_of(WSIG_WS_OPCODE_PING, NULL, 0));
+    wsig_peer_schedule(peer, now);
+}
+
+static void
+wsig_peer_join(wsig_peer_t *peer, wsig_time_t now)
+{
+    wsig_worker_t *worker = peer->worker;
+    wsig_realm_t *realm = peer->realm;
+
+    if (peer->stage == WSIG_STAGE_CLAIMING) {
+        wsig_table_remove(&worker->claims, &peer->node);
+    }
+    peer->stage = WSIG_STAGE_HELLO;
+    if (realm == NULL ||
+        wsig_name_hash(worker->zone, &peer->realm_id, wsig_peer_name(peer),
+                       &peer->name_hash) != WSIG_OK ||
+        wsig_table_add(&worker->by_slot, &peer->node, peer->address.slot) !=
+            WSIG_OK) {
+        (void) wsig_registry_remove(worker->zone, peer->address);
+        wsig_peer_close(peer, 1013, "memory is short", now);
+        return;
+    }
+    peer->stage = WSIG_STAGE_JOINED;
+    peer->heard = now.mono;
+    peer->pinged = now.mono;
+    peer->looked = now.mono;
+    realm->n_peers++;
+    wsig_peer_link(peer);
+    wsig_presence_read(&worker->presence);
+    peer->since = realm->number;
+    if (peer->held != 0) {
+        peer->held = now.mono;
+    }
+    wsig_dialect(peer)->joined(peer, now);
+    wsig_peer_schedule(peer, now);
+}
