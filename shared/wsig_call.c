@@ -473,7 +473,7 @@ wsig_call_dial_locked(wsig_zone_t *zone, wsig_calls_view_t *view,
                               wsig_slot_name(&self), dial->to, &ringing);
     (void) wsig_call_ringing(view, &self.realm, peers[0].hash, dial->to,
                              dial->to, &ringing);
-    if (ringing >= WSIG_CALLS_RINGING) {
+    if (older == NULL && ringing >= WSIG_CALLS_RINGING) {
         return WSIG_FULL;
     }
     index = wsig_call_take(zone, view);
