@@ -15,6 +15,7 @@ static _Thread_local long fail_at;
 static _Thread_local bool fail_onwards;
 static _Thread_local long count;
 static _Thread_local bool failed;
+static _Thread_local bool spared;
 
 void
 alloc_fail(long n, bool onwards)
@@ -35,6 +36,12 @@ bool
 alloc_failed(void)
 {
     return failed;
+}
+
+void
+alloc_spare(bool spare)
+{
+    spared = spare;
 }
 
 void *
@@ -58,6 +65,9 @@ __wrap_realloc(void *data, size_t size)
 static bool
 fails(void)
 {
+    if (spared) {
+        return false;
+    }
     count++;
     if (fail_at == 0 || count < fail_at || (count > fail_at && !fail_onwards)) {
         return false;

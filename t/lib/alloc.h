@@ -18,4 +18,7 @@ long alloc_count(void);
 /* Did one fail since alloc_fail? */
 bool alloc_failed(void);
 
+/* While true, allocations are the test's own: they succeed, uncounted. */
+void alloc_spare(bool spare);
+
 #endif
