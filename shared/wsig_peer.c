@@ -151,7 +151,7 @@ wsig_peer_input(wsig_peer_t *peer, uint8_t *data, size_t size, wsig_time_t now)
         if (wait == 0 && peer->worker->relay.bytes > WSIG_RELAY_FULL) {
             wait = RELAY_WAIT;
         }
-        if (wait > 0) {
+        if (wait > 0 && peer->held == 0) { /* else it waits for its name */
             wsig_peer_hold(peer, wait, now);
         }
     }
