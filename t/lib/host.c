@@ -267,7 +267,8 @@ host_sockets(host_t *host)
             leave();
             free(out);
         }
-        client_parse(client);
+        client_parse(client); /* which may make it answer */
+        any |= client->out_size > 0 && !client->held && client->peer != NULL;
     }
     return any;
 }
