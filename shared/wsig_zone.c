@@ -91,6 +91,12 @@ wsig_zone_open(wsig_zone_t **result, const wsig_zone_options_t *options,
     if (rc == WSIG_OK) {
         rc = wsig_bells_make(&opening, &files);
     }
+    if (rc == WSIG_OK) {
+        zone->mac = EVP_MAC_fetch(NULL, "SIPHASH", NULL);
+        if (zone->mac == NULL) {
+            rc = wsig_fail(&opening, "OpenSSL has no SipHash here");
+        }
+    }
     close(files.folder);
     if (rc != WSIG_OK) {
         wsig_zone_close(zone);
@@ -127,6 +133,7 @@ wsig_zone_close(wsig_zone_t *zone)
     if (zone == NULL) {
         return;
     }
+    EVP_MAC_free(zone->mac);
     if (zone->shared != NULL) {
         munmap(zone->shared, zone->size);
     }
@@ -575,14 +582,18 @@ int
 wsig_zone_hash(const wsig_zone_t *zone, const void *data, size_t size,
                uint8_t hash[16])
 {
+    EVP_MAC_CTX *context = EVP_MAC_CTX_new(zone->mac);
     size_t length = 16;
     OSSL_PARAM params[2];
+    bool done;
 
     params[0] = OSSL_PARAM_construct_size_t("size", &length);
     params[1] = OSSL_PARAM_construct_end();
-    return EVP_Q_mac(NULL, "SIPHASH", NULL, NULL, params, zone->shared->key,
-                     sizeof(zone->shared->key), data, size, hash, 16,
-                     &length) != NULL
-               ? WSIG_OK
-               : WSIG_NOMEM;
+    done = context != NULL &&
+           EVP_MAC_init(context, zone->shared->key, sizeof(zone->shared->key),
+                        params) &&
+           EVP_MAC_update(context, data, size) &&
+           EVP_MAC_final(context, hash, &length, 16);
+    EVP_MAC_CTX_free(context);
+    return done ? WSIG_OK : WSIG_NOMEM;
 }

@@ -94,6 +94,7 @@ struct wsig_zone_s {
     size_t size;
     int file;
     int lock;
+    struct evp_mac_st *mac; /* of wsig_zone_hash: fetching it takes 1 us */
     uint32_t generation;
     uid_t uid;
     gid_t gid;
