@@ -120,7 +120,7 @@ wsig_mailbox_ring(wsig_zone_t *zone, unsigned worker, int socket)
                   (struct sockaddr *) &to, sizeof(to));
 }
 
-bool
+int
 wsig_mailbox_take(wsig_zone_t *zone, unsigned self, wsig_record_t *record,
                   char **body, size_t *room)
 {
@@ -131,13 +131,13 @@ wsig_mailbox_take(wsig_zone_t *zone, unsigned self, wsig_record_t *record,
     char *grown;
 
     if (head == tail) {
-        return false;
+        return WSIG_AGAIN;
     }
     wsig_ring_read(ring, head, record, sizeof(*record));
     if (record->size > *room) {
         grown = realloc(*body, record->size);
         if (grown == NULL) {
-            return false; /* it stays in the ring for a better time */
+            return WSIG_NOMEM; /* it stays in the ring for a better time */
         }
         *body = grown;
         *room = record->size;
@@ -145,7 +145,7 @@ wsig_mailbox_take(wsig_zone_t *zone, unsigned self, wsig_record_t *record,
     wsig_ring_read(ring, head + sizeof(*record), *body, record->size);
     head += wsig_record_span(record->size);
     atomic_store_explicit(&place->head, head, memory_order_release);
-    return true;
+    return WSIG_OK;
 }
 
 bool

@@ -42,9 +42,10 @@ int wsig_mailbox_post(wsig_zone_t *zone, unsigned worker, uint32_t epoch,
 void wsig_mailbox_ring(wsig_zone_t *zone, unsigned worker, int socket);
 
 /* Take the next record of one's own mailbox; the body is copied into *body,
- * which is grown with realloc (*room).  false: empty. */
-bool wsig_mailbox_take(wsig_zone_t *zone, unsigned self, wsig_record_t *record,
-                       char **body, size_t *room);
+ * which is grown with realloc (*room).  WSIG_AGAIN: empty.  WSIG_NOMEM: the
+ * record stays where it is. */
+int wsig_mailbox_take(wsig_zone_t *zone, unsigned self, wsig_record_t *record,
+                      char **body, size_t *room);
 
 /* Ask to be rung; false: something has come meanwhile, do not wait. */
 bool wsig_mailbox_arm(wsig_zone_t *zone, unsigned self);

@@ -260,12 +260,16 @@ static void
 wsig_worker_take(wsig_worker_t *worker, wsig_time_t now)
 {
     wsig_record_t record;
-    int i;
+    int i, rc;
 
     do {
         for (i = 0; i < RECORD_BUDGET; i++) {
-            if (!wsig_mailbox_take(worker->zone, worker->place, &record,
-                                   &worker->body, &worker->body_room)) {
+            rc = wsig_mailbox_take(worker->zone, worker->place, &record,
+                                   &worker->body, &worker->body_room);
+            if (rc == WSIG_NOMEM) {
+                return; /* until the next tick */
+            }
+            if (rc != WSIG_OK) {
                 break;
             }
             wsig_worker_receive(worker, &record, worker->body, now);
