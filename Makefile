@@ -97,7 +97,7 @@ $(NGINX:%.c=build/o/clang/%.o): build/nginx/Makefile
 check:
 	.ci/install demo check
 	$(MAKE) -j2 all units clang t/node_modules/.package-lock.json
-	prove --timer -r t
+	prove -j2 --timer --failures --comments -r t
 
 t/node_modules/.package-lock.json: t/package.json t/package-lock.json
 	cd t && npm ci --no-audit --no-fund
