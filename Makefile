@@ -14,7 +14,9 @@ WARN = -Wall -Wextra -Werror
 CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g -fPIC -fvisibility=hidden $(WARN)
 ASAN = -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
-WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
+	-Wl,--wrap=pthread_mutex_lock,--wrap=pthread_mutex_trylock \
+	-Wl,--wrap=pthread_mutex_unlock
 LIBS = -lcrypto -ljansson -lwslay -lpthread -ldl
 
 CORE = $(wildcard shared/*.c)
