@@ -262,23 +262,19 @@ wsig_worker_take(wsig_worker_t *worker, wsig_time_t now)
     wsig_record_t record;
     int i, rc;
 
-    do {
-        for (i = 0; i < RECORD_BUDGET; i++) {
-            rc = wsig_mailbox_take(worker->zone, worker->place, &record,
-                                   &worker->body, &worker->body_room);
-            if (rc == WSIG_NOMEM) {
-                return; /* until the next tick */
-            }
-            if (rc != WSIG_OK) {
-                break;
-            }
-            wsig_worker_receive(worker, &record, worker->body, now);
+    for (i = 0; i < RECORD_BUDGET; i++) {
+        rc = wsig_mailbox_take(worker->zone, worker->place, &record,
+                               &worker->body, &worker->body_room);
+        if (rc == WSIG_NOMEM) {
+            return; /* until the next tick */
         }
-        if (i == RECORD_BUDGET) {
-            worker->again = true; /* the rest in the next round of the loop */
+        if (rc == WSIG_OK) {
+            wsig_worker_receive(worker, &record, worker->body, now);
+        } else if (wsig_mailbox_arm(worker->zone, worker->place)) {
             return;
         }
-    } while (!wsig_mailbox_arm(worker->zone, worker->place));
+    }
+    worker->again = true; /* the rest in the next round of the loop */
 }
 
 static void
