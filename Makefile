@@ -16,7 +16,7 @@ ASAN = -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
 	-Wl,--wrap=pthread_mutex_lock,--wrap=pthread_mutex_trylock \
-	-Wl,--wrap=pthread_mutex_unlock
+	-Wl,--wrap=pthread_mutex_unlock,--wrap=posix_fallocate
 LIBS = -lcrypto -ljansson -lwslay -lpthread -ldl
 
 CORE = $(wildcard shared/*.c)

@@ -1,6 +1,6 @@
 /*
  * alloc.h: allocations that fail when a test says so.  Tests are linked with
- * --wrap=malloc, calloc and realloc.  Each thread counts its own.
+ * --wrap=malloc, calloc, realloc and posix_fallocate.  Each thread counts its own.
  */
 
 #ifndef ALLOC_H
@@ -20,5 +20,8 @@ bool alloc_failed(void);
 
 /* While true, allocations are the test's own: they succeed, uncounted. */
 void alloc_spare(bool spare);
+
+/* Let the n-th posix_fallocate from now find no memory; 0: none. */
+void alloc_full(long n);
 
 #endif
