@@ -1,6 +1,7 @@
 /*
  * alloc.h: allocations that fail when a test says so.  Tests are linked with
- * --wrap=malloc, calloc, realloc and posix_fallocate.  Each thread counts its own.
+ * --wrap=malloc, calloc, realloc and posix_fallocate.  Each thread counts its
+ * own.
  */
 
 #ifndef ALLOC_H
