@@ -219,7 +219,6 @@ wsig_call_take(wsig_zone_t *zone, wsig_calls_view_t *view)
     }
     if (calls->free == 0 && calls->high < calls->backed) {
         index = calls->high;
-        view->records[index].id = index;
         calls->high++;
         return index;
     }
@@ -392,13 +391,16 @@ wsig_call_ringing(wsig_calls_view_t *view, const wsig_realm_id_t *realm,
 }
 
 static void
-wsig_call_fill(wsig_call_t *call, const wsig_dial_t *dial,
-               const wsig_slot_t *self, const wsig_slot_t *callee,
-               wsig_time_t now)
+wsig_call_fill(wsig_calls_view_t *view, uint32_t index,
+               const wsig_dial_t *dial, const wsig_slot_t *self,
+               const wsig_slot_t *callee, wsig_time_t now)
 {
-    uint32_t generation = (uint32_t) (call->id >> 32) + 1;
-    uint32_t index = (uint32_t) call->id;
+    wsig_call_t *call = &view->records[index];
+    uint64_t word = atomic_load(&view->words[index].word);
+    uint32_t generation = (uint32_t) (word >> 8) + 1;
 
+    /* Nothing in a free record can be trusted: somebody may have died as he
+     * filled it. */
     memset(call, 0, sizeof(*call));
     call->id = (uint64_t) (generation != 0 ? generation : 1) << 32 | index;
     call->realm = self->realm;
@@ -481,7 +483,7 @@ wsig_call_dial_locked(wsig_zone_t *zone, wsig_calls_view_t *view,
         return WSIG_FULL;
     }
     call = &view->records[index];
-    wsig_call_fill(call, dial, &self, &peers[0], now);
+    wsig_call_fill(view, index, dial, &self, &peers[0], now);
 
     if (older != NULL) {
         rc = wsig_call_meet(zone, view, dial, &self, older, notes);
