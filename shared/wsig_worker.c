@@ -454,6 +454,9 @@ wsig_worker_settle(wsig_worker_t *worker, wsig_time_t now)
         worker->dead = peer->next;
         wsig_peer_free(peer);
     }
+    if (worker->n_peers > 0 && worker->tick_at > now.mono + TICK) {
+        worker->tick_at = now.mono + TICK; /* it was idle until now */
+    }
     due = worker->again ? now.mono : worker->tick_at;
     if (worker->relay.bytes > 0 && due > now.mono + WSIG_RELAY_RETRY) {
         due = now.mono + WSIG_RELAY_RETRY;
