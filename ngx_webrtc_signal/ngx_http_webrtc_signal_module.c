@@ -317,6 +317,8 @@ ngx_http_webrtc_signal_merge_loc_conf(ngx_conf_t *cf, void *parent,
 
     const char                          *error;
     wsig_pool_t                          pool;
+    ngx_command_t                       *cmd;
+    wsig_setting_t                       setting;
     ngx_http_core_loc_conf_t            *clcf;
     ngx_http_webrtc_signal_main_conf_t  *wmcf;
 
@@ -350,14 +352,22 @@ ngx_http_webrtc_signal_merge_loc_conf(ngx_conf_t *cf, void *parent,
 
     pool = ngx_http_webrtc_signal_pool(cf);
 
-    error = wsig_conf_check(&conf->core, &pool);
+    error = wsig_conf_check(&conf->core, &pool, &setting);
 
     if (error) {
         clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
+        for (cmd = ngx_http_webrtc_signal_commands; cmd->name.len; cmd++) {
+            if (cmd->set == ngx_http_webrtc_signal_setting
+                && cmd->offset == (ngx_uint_t) setting)
+            {
+                break;
+            }
+        }
+
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "webrtc signal in location \"%V\": %s",
-                           &clcf->name, error);
+                           "\"%V\" in location \"%V\": %s",
+                           &cmd->name, &clcf->name, error);
         return NGX_CONF_ERROR;
     }
 

@@ -150,8 +150,9 @@ const char *wsig_conf_set(wsig_conf_t *conf, wsig_setting_t setting,
 void wsig_conf_merge(wsig_conf_t *conf, const wsig_conf_t *outer);
 
 /* What is wrong with the whole, after the merge, or NULL: turn: URLs without
- * a secret, say. */
-const char *wsig_conf_check(const wsig_conf_t *conf, const wsig_pool_t *pool);
+ * a secret, say.  *setting is the one to blame. */
+const char *wsig_conf_check(const wsig_conf_t *conf, const wsig_pool_t *pool,
+                            wsig_setting_t *setting);
 
 /* "64k", "1m", "500": bytes into *size.  "30s", "500ms", "1h", "5m", "30":
  * milliseconds into *time.  NULL, or an error as above. */

@@ -178,12 +178,14 @@ wsig_conf_merge(wsig_conf_t *conf, const wsig_conf_t *outer)
 }
 
 const char *
-wsig_conf_check(const wsig_conf_t *conf, const wsig_pool_t *pool)
+wsig_conf_check(const wsig_conf_t *conf, const wsig_pool_t *pool,
+                wsig_setting_t *setting)
 {
     char message[32];
     char backlog[32];
     size_t i;
 
+    *setting = WSIG_SET_MAX_BACKLOG;
     if (conf->max_backlog < conf->max_message) {
         return complain(
             pool,
@@ -192,13 +194,14 @@ wsig_conf_check(const wsig_conf_t *conf, const wsig_pool_t *pool)
             show(conf->max_backlog, size_units, LENGTH(size_units), backlog),
             show(conf->max_message, size_units, LENGTH(size_units), message));
     }
+    *setting = WSIG_SET_ICE_SERVER;
     for (i = 0; conf->n_secrets == 0 && i < conf->n_ice_servers; i++) {
         wsig_text_t url = conf->ice_servers[i];
 
         if (url.data[0] == 't') {
             return complain(pool,
                             "\"%.*s\" needs a secret to sign credentials with: "
-                            "there is no turn_secret_file",
+                            "no secret file is given",
                             (int) url.size, url.data);
         }
     }

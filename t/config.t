@@ -224,14 +224,14 @@ test('turn: without a secret', async () => {
   const { ok, text } =
     check(server({ location: 'webrtc_signal_ice_server turn:a.org;' }));
   assert(!ok);
-  assert.match(text, /location "\/signal": "turn:a\.org" needs a secret/);
+  assert.match(text, /"webrtc_signal_ice_server" in location "\/signal": "turn:a\.org" needs a secret/);
 });
 
 test('a backlog smaller than a message', async () => {
   const { ok, text } = check(server({ location:
     'webrtc_signal_max_message 64k; webrtc_signal_max_backlog 32k;' }));
   assert(!ok);
-  assert.match(text, /location "\/signal": the backlog of 32k .* 64k/);
+  assert.match(text, /"webrtc_signal_max_backlog" in location "\/signal": the backlog of 32k .* 64k/);
 });
 
 test('two servers without a usable name ask for a realm', async () => {

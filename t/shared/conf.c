@@ -558,23 +558,25 @@ static void
 the_whole(void)
 {
     wsig_conf_t conf = {0};
+    wsig_setting_t setting;
     const char *error;
 
     wsig_conf_merge(&conf, NULL);
-    CHECK(wsig_conf_check(&conf, &pool) == NULL);
+    CHECK(wsig_conf_check(&conf, &pool, &setting) == NULL);
     takes(&conf, WSIG_SET_ICE_SERVER, "stun:a.org");
-    CHECK(wsig_conf_check(&conf, &pool) == NULL);
+    CHECK(wsig_conf_check(&conf, &pool, &setting) == NULL);
     takes(&conf, WSIG_SET_ICE_SERVER, "stun:a.org turns:a.org");
-    error = wsig_conf_check(&conf, &pool);
+    error = wsig_conf_check(&conf, &pool, &setting);
     CHECK(error != NULL && strstr(error, "\"turns:a.org\" needs a secret"),
           "%s", error);
+    CHECK(setting == WSIG_SET_ICE_SERVER);
     write_secrets("hush-0123456789ab\n", 18, 0600);
     takes(&conf, WSIG_SET_TURN_SECRET_FILE, path_of("secret"));
-    CHECK(wsig_conf_check(&conf, &pool) == NULL);
+    CHECK(wsig_conf_check(&conf, &pool, &setting) == NULL);
     takes(&conf, WSIG_SET_MAX_BACKLOG, "64k");
-    CHECK(wsig_conf_check(&conf, &pool) == NULL);
+    CHECK(wsig_conf_check(&conf, &pool, &setting) == NULL);
     takes(&conf, WSIG_SET_MAX_BACKLOG, "65535");
-    error = wsig_conf_check(&conf, &pool);
+    error = wsig_conf_check(&conf, &pool, &setting);
     CHECK(error != NULL && strstr(error, "backlog of 65535") != NULL, "%s",
           error);
 }
