@@ -412,16 +412,35 @@ wsig_native_hangup(wsig_peer_t *peer, wsig_said_t *said, wsig_time_t now)
     }
 }
 
+static void
+wsig_native_pass_on(wsig_peer_t *peer, const wsig_said_t *said,
+                    wsig_address_t other, wsig_time_t now)
+{
+    wsig_buffer_t out = {0};
+    wsig_frame_t *frame;
+
+    wsig_native_begin(&out, "signal");
+    wsig_put_call_id(&out, "call", said->call);
+    wsig_put_member(&out, "from", wsig_peer_name(peer));
+    wsig_put_words(&out, ",\"data\":");
+    wsig_put_text(&out, said->values[WSIG_DATA].raw);
+    wsig_put_words(&out, "}");
+    frame = wsig_frame_end(&out, WSIG_WS_OPCODE_TEXT);
+    if (frame == NULL || wsig_worker_text(peer->worker, other, said->call,
+                                          frame, now) == WSIG_NOMEM) {
+        wsig_peer_close(peer, 1013, "memory is short", now);
+    }
+    wsig_frame_release(frame);
+}
+
 void
 wsig_native_signal(wsig_peer_t *peer, wsig_said_t *said, wsig_time_t now)
 {
-    const wsig_value_t *data = &said->values[WSIG_DATA];
-    wsig_buffer_t out = {0};
+    wsig_zone_t *zone = peer->worker->zone;
     wsig_address_t other;
-    wsig_frame_t *frame;
     wsig_call_t call;
 
-    if (data->kind == WSIG_JSON_NONE) {
+    if (said->values[WSIG_DATA].kind == WSIG_JSON_NONE) {
         wsig_native_bad(peer, said, "data is missing");
         return;
     }
@@ -429,28 +448,17 @@ wsig_native_signal(wsig_peer_t *peer, wsig_said_t *said, wsig_time_t now)
         wsig_native_unknown(peer, said);
         return;
     }
-    if (wsig_call_other(peer->worker->zone, said->call, peer->address,
-                        &other) == WSIG_OK) {
-        wsig_native_begin(&out, "signal");
-        wsig_put_call_id(&out, "call", said->call);
-        wsig_put_member(&out, "from", wsig_peer_name(peer));
-        wsig_put_words(&out, ",\"data\":");
-        wsig_put_text(&out, data->raw);
-        wsig_put_words(&out, "}");
-        frame = wsig_frame_end(&out, WSIG_WS_OPCODE_TEXT);
-        if (frame == NULL || wsig_worker_text(peer->worker, other, said->call,
-                                              frame, now) == WSIG_NOMEM) {
-            wsig_peer_close(peer, 1013, "memory is short", now);
-        }
-        wsig_frame_release(frame);
-        return;
-    }
-    if (wsig_call_read(peer->worker->zone, said->call, peer->address, &call) !=
-        WSIG_OK) {
+    if (wsig_call_other(zone, said->call, peer->address, &other) == WSIG_OK) {
+        wsig_native_pass_on(peer, said, other, now);
+    } else if (wsig_call_read(zone, said->call, peer->address, &call) !=
+               WSIG_OK) {
         wsig_native_unknown(peer, said);
     } else if (call.state == WSIG_CALL_RINGING) {
         wsig_native_error(peer, said, "not-answered",
                           "nobody has answered yet");
+    } else if (wsig_call_other(zone, said->call, peer->address, &other) ==
+               WSIG_OK) {
+        wsig_native_pass_on(peer, said, other, now); /* answered meanwhile */
     }
     /* Else it comes too late, which is nobody's fault: dropped. */
 }
