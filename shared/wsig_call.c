@@ -416,7 +416,9 @@ wsig_call_fill(wsig_calls_view_t *view, uint32_t index,
     call->callee_verified = callee->flags & WSIG_PEER_VERIFIED;
     call->caller_media = *dial->media;
     call->ref_size = (uint8_t) dial->ref.size;
-    memcpy(call->ref, dial->ref.data, dial->ref.size);
+    if (dial->ref.size > 0) {
+        memcpy(call->ref, dial->ref.data, dial->ref.size);
+    }
     call->info_size = (uint16_t) dial->info.size;
     if (dial->info.size > 0) {
         memcpy(call->info, dial->info.data, dial->info.size);
