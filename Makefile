@@ -1,5 +1,6 @@
 # make          build/libwsig.a and the modules
 # make units    the C tests, plain and with ASan and UBSan
+# make tsan     the test of workers at the same time, with TSan
 # make check    install what is missing, build all with gcc and clang, test
 # make demo     install what is missing, build, run a server to try (as root)
 # make install  put module, pages and examples under $(DESTDIR)
@@ -37,6 +38,9 @@ build/o/gcc/%.o: %.c Makefile
 
 build/o/asan/%.o: %.c Makefile
 	@$(call OBJECT,$(CC),$(ASAN))
+
+build/o/tsan/%.o: %.c Makefile
+	@$(call OBJECT,$(CC),-fsanitize=thread)
 
 build/o/clang/%.o: %.c Makefile
 	@$(call OBJECT,$(CLANG))
@@ -81,6 +85,14 @@ build/asan/t/%: build/o/asan/t/shared/%.o $(HELP:%.c=build/o/asan/%.o) \
 	@mkdir -p $(@D)
 	@$(CC) $(ASAN) -o $@ $^ $(WRAP) $(LIBS)
 
+build/tsan/t/%: build/o/tsan/t/shared/%.o $(HELP:%.c=build/o/tsan/%.o) \
+		$(CORE:%.c=build/o/tsan/%.o)
+	@mkdir -p $(@D)
+	@$(CC) -fsanitize=thread -o $@ $^ $(WRAP) $(LIBS)
+
+tsan: build/tsan/t/threads
+	$<
+
 .SECONDARY:
 
 # clang's opinion: compiled, not linked.
@@ -120,5 +132,5 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all units clang check demo install clean
+.PHONY: all units tsan clang check demo install clean
 -include $(shell find build/o -name '*.d' 2>/dev/null)
