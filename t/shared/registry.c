@@ -9,6 +9,7 @@
 #include "host.h"
 #include "wsig_call.h"
 
+#include <pthread.h>
 #include <string.h>
 
 enum {
@@ -206,6 +207,52 @@ half_filled_records(void)
     CHECK(ringing == 0 && answered == 0);
 }
 
+/* Who died as he changed the lists of the calls left them in pieces. */
+static void *
+tear_lists(void *arg)
+{
+    enum {
+        LISTS = 2 * 1024 * sizeof(uint32_t)
+    };
+    char *calls = wsig_zone_at(zone, zone->shared->calls_at);
+
+    pthread_mutex_lock((pthread_mutex_t *) calls);
+    memset(calls + wsig_calls_size(zone->shared->calls) - LISTS, 0, LISTS);
+    return arg;
+}
+
+static void
+torn_lists(void)
+{
+    wsig_slot_t caller = slot_of(4, true), callee = slot_of(6, true), holder;
+    wsig_address_t from, to, more, at;
+    wsig_dial_t dial = {.media = &(wsig_media_t){0}, .ring_timeout = 1000};
+    uint64_t id, ids[WSIG_CALLS_RINGING];
+    wsig_notes_t notes;
+    wsig_time_t now = {1000, 0};
+    uint32_t cursor = 0;
+    pthread_t thread;
+
+    CHECK(wsig_registry_add(zone, &caller, &from, &holder, &at) == WSIG_OK);
+    CHECK(wsig_registry_add(zone, &callee, &to, &holder, &at) == WSIG_OK);
+    CHECK(wsig_registry_add(zone, &callee, &more, &holder, &at) == WSIG_OK);
+    dial.caller = from;
+    dial.to = wsig_slot_name(&callee);
+    CHECK(wsig_call_dial(zone, &dial, now, &id, &notes) == WSIG_OK);
+    CHECK(notes.n == 3);
+    pthread_create(&thread, NULL, tear_lists, NULL);
+    pthread_join(thread, NULL);
+    CHECK(wsig_call_joined(zone, more, ids) == 1 && ids[0] == id);
+    pthread_create(&thread, NULL, tear_lists, NULL);
+    pthread_join(thread, NULL);
+    now.mono += 1000;
+    CHECK(wsig_call_sweep(zone, &cursor, now, &notes) && notes.n == 3);
+    now.mono += WSIG_CALL_KEPT;
+    cursor = 0;
+    CHECK(!wsig_call_sweep(zone, &cursor, now, &notes));
+    CHECK(wsig_call_joined(zone, more, ids) == 0);
+}
+
 int
 main(void)
 {
@@ -218,6 +265,7 @@ main(void)
     against_a_list();
     full_and_swept();
     half_filled_records();
+    torn_lists();
     wsig_place_release(zone, place);
     host_zone_remove(zone);
     return 0;
