@@ -1,238 +1,9 @@
 #include <string.h>
 
-#include "wsig_call.h"
+#include "wsig_calls.h"
 
 #define SWEEP_EVERY 250 /* ms */
 #define SWEEP_CHUNK 64  /* records looked at under one lock */
-#define BACK_STEP 64    /* records given memory at a time */
-#define NOTHING UINT32_MAX
-
-/* What is needed of a call without the lock.  The word holds generation and
- * state; the two peers stand while the state is ANSWERED. */
-typedef struct {
-    _Atomic uint64_t word;
-    _Atomic uint64_t caller;
-    _Atomic uint64_t callee;
-} wsig_call_word_t;
-
-typedef struct {
-    pthread_mutex_t lock;
-    uint32_t high;    /* records ever used */
-    uint32_t backed;  /* records that have memory */
-    uint32_t free;    /* the first free record below high, plus 1 */
-    uint32_t buckets; /* a power of two; those of callees, then of callers */
-} wsig_calls_t;
-
-/* Each is the first record of a bucket, plus 1. */
-typedef struct {
-    wsig_calls_t *calls;
-    uint32_t *callees;
-    uint32_t *callers;
-    wsig_call_word_t *words;
-    wsig_call_t *records;
-} wsig_calls_view_t;
-
-static uint32_t
-wsig_calls_buckets(uint32_t calls)
-{
-    uint32_t buckets = 1024;
-
-    while (buckets < calls / 2) {
-        buckets *= 2;
-    }
-    return buckets;
-}
-
-static wsig_calls_view_t
-wsig_calls_view(const wsig_zone_t *zone)
-{
-    wsig_calls_view_t view;
-
-    view.calls = wsig_zone_at(zone, zone->shared->calls_at);
-    view.words = (wsig_call_word_t *) (view.calls + 1);
-    view.callees = (uint32_t *) (view.words + zone->shared->calls);
-    view.callers = view.callees + wsig_calls_buckets(zone->shared->calls);
-    view.records = wsig_zone_at(zone, zone->shared->records_at);
-    return view;
-}
-
-size_t
-wsig_calls_size(uint32_t calls)
-{
-    return sizeof(wsig_calls_t) + calls * sizeof(wsig_call_word_t) +
-           (size_t) wsig_calls_buckets(calls) * 2 * sizeof(uint32_t);
-}
-
-void
-wsig_calls_init(wsig_zone_t *zone)
-{
-    wsig_calls_view_t view = wsig_calls_view(zone);
-
-    view.calls->buckets = wsig_calls_buckets(zone->shared->calls);
-    wsig_mutex_init(&view.calls->lock);
-}
-
-static uint64_t
-wsig_word(uint64_t id, wsig_call_state_t state)
-{
-    return (id >> 32 << 8) | state;
-}
-
-static wsig_call_state_t
-wsig_call_state(const wsig_calls_view_t *view, uint32_t index)
-{
-    return (wsig_call_state_t) (atomic_load(&view->words[index].word) & 0xff);
-}
-
-static uint64_t
-wsig_pack(wsig_address_t at)
-{
-    return (uint64_t) at.generation << 32 | at.slot;
-}
-
-static bool
-wsig_same(wsig_address_t a, wsig_address_t b)
-{
-    return a.slot == b.slot && a.generation == b.generation;
-}
-
-static wsig_text_t
-wsig_caller_name(const wsig_call_t *call)
-{
-    return (wsig_text_t){call->caller_name, call->caller_size};
-}
-
-static wsig_text_t
-wsig_callee_name(const wsig_call_t *call)
-{
-    return (wsig_text_t){call->callee_name, call->callee_size};
-}
-
-static void
-wsig_call_chain(wsig_calls_view_t *view, wsig_call_t *call, uint32_t index)
-{
-    uint32_t mask = view->calls->buckets - 1;
-    uint32_t *callees = &view->callees[call->callee_hash & mask];
-    uint32_t *callers = &view->callers[call->caller_hash & mask];
-
-    call->next_callee = *callees;
-    *callees = index + 1;
-    call->next_caller = *callers;
-    *callers = index + 1;
-}
-
-static void
-wsig_call_release(wsig_calls_view_t *view, uint32_t index)
-{
-    wsig_call_t *call = &view->records[index];
-    uint32_t mask = view->calls->buckets - 1;
-    uint32_t *link;
-
-    link = &view->callees[call->callee_hash & mask];
-    while (*link != index + 1) {
-        link = &view->records[*link - 1].next_callee;
-    }
-    *link = call->next_callee;
-    link = &view->callers[call->caller_hash & mask];
-    while (*link != index + 1) {
-        link = &view->records[*link - 1].next_caller;
-    }
-    *link = call->next_caller;
-    atomic_store(&view->words[index].word, wsig_word(call->id, WSIG_CALL_FREE));
-    call->next_caller = view->calls->free;
-    view->calls->free = index + 1;
-}
-
-/* Lists are made anew from the records after somebody died at work on them. */
-static wsig_calls_view_t
-wsig_calls_lock(wsig_zone_t *zone)
-{
-    wsig_calls_view_t view = wsig_calls_view(zone);
-    uint32_t i;
-
-    if (!wsig_mutex_lock(&view.calls->lock)) {
-        return view;
-    }
-    memset(view.callees, 0, view.calls->buckets * 2 * sizeof(uint32_t));
-    view.calls->free = 0;
-    for (i = 0; i < view.calls->high; i++) {
-        if (wsig_call_state(&view, i) == WSIG_CALL_FREE) {
-            view.records[i].next_caller = view.calls->free;
-            view.calls->free = i + 1;
-        } else {
-            wsig_call_chain(&view, &view.records[i], i);
-        }
-    }
-    return view;
-}
-
-static void
-wsig_calls_unlock(wsig_calls_view_t *view)
-{
-    pthread_mutex_unlock(&view->calls->lock);
-}
-
-/* The record of an id, or NULL. */
-static wsig_call_t *
-wsig_call_find(const wsig_zone_t *zone, wsig_calls_view_t *view, uint64_t id)
-{
-    uint32_t index = (uint32_t) id;
-
-    if (index >= view->calls->high || index >= zone->shared->calls ||
-        wsig_call_state(view, index) == WSIG_CALL_FREE ||
-        view->records[index].id != id) {
-        return NULL;
-    }
-    return &view->records[index];
-}
-
-static uint32_t
-wsig_call_oldest_ended(wsig_calls_view_t *view)
-{
-    uint32_t i, oldest = NOTHING;
-
-    for (i = 0; i < view->calls->high; i++) {
-        if (wsig_call_state(view, i) == WSIG_CALL_ENDED &&
-            (oldest == NOTHING ||
-             view->records[i].deadline < view->records[oldest].deadline)) {
-            oldest = i;
-        }
-    }
-    return oldest;
-}
-
-/* A record to fill in; it is free until its word is stored. */
-static uint32_t
-wsig_call_take(wsig_zone_t *zone, wsig_calls_view_t *view)
-{
-    wsig_calls_t *calls = view->calls;
-    uint32_t index;
-
-    if (calls->free == 0 && calls->high == calls->backed &&
-        calls->backed < zone->shared->calls) {
-        if (wsig_zone_back(zone,
-                           zone->shared->records_at +
-                               (uint64_t) calls->backed * sizeof(wsig_call_t),
-                           BACK_STEP * sizeof(wsig_call_t)) == WSIG_OK) {
-            calls->backed += BACK_STEP;
-        }
-    }
-    if (calls->free == 0 && calls->high < calls->backed) {
-        index = calls->high;
-        calls->high++;
-        return index;
-    }
-    if (calls->free == 0) {
-        index = wsig_call_oldest_ended(view);
-        if (index == NOTHING) {
-            return NOTHING;
-        }
-        wsig_call_release(view, index);
-    }
-    index = calls->free - 1;
-    calls->free = view->records[index].next_caller;
-    return index;
-}
 
 static void
 wsig_note(wsig_notes_t *notes, uint64_t call, wsig_address_t to)
@@ -255,17 +26,15 @@ wsig_note_all(const wsig_call_t *call, wsig_notes_t *notes)
 }
 
 static void
-wsig_call_end(wsig_zone_t *zone, wsig_calls_view_t *view, wsig_call_t *call,
-              wsig_end_t reason, wsig_time_t now, wsig_notes_t *notes)
+wsig_call_end(wsig_calls_view_t *view, wsig_call_t *call, wsig_end_t reason,
+              wsig_time_t now, wsig_notes_t *notes)
 {
-    wsig_call_word_t *word = &view->words[(uint32_t) call->id];
-
     call->reason = (uint8_t) reason;
     call->deadline = now.mono + WSIG_CALL_KEPT;
-    atomic_store(&word->word, wsig_word(call->id, WSIG_CALL_ENDED));
-    (void) wsig_registry_set_call(zone, call->caller, call->id, 0);
+    wsig_calls_move(view, call, WSIG_CALL_ENDED);
+    (void) wsig_registry_set_call(view->zone, call->caller, call->id, 0);
     if (call->callee.generation != 0) {
-        (void) wsig_registry_set_call(zone, call->callee, call->id, 0);
+        (void) wsig_registry_set_call(view->zone, call->callee, call->id, 0);
     }
     wsig_note_all(call, notes);
 }
@@ -276,7 +45,7 @@ wsig_call_ringer(wsig_call_t *call, wsig_address_t at)
     int i;
 
     for (i = 0; i < call->n_ringers; i++) {
-        if (wsig_same(call->ringers[i].at, at)) {
+        if (wsig_address_same(call->ringers[i].at, at)) {
             return &call->ringers[i];
         }
     }
@@ -318,72 +87,66 @@ wsig_call_rings(const wsig_call_t *call)
 
 static void
 wsig_call_answer(wsig_calls_view_t *view, wsig_call_t *call,
-                 wsig_address_t callee, bool verified,
+                 wsig_address_t callee, const wsig_slot_t *slot,
                  const wsig_media_t *media, wsig_notes_t *notes)
 {
-    wsig_call_word_t *word = &view->words[(uint32_t) call->id];
-
     call->callee = callee;
-    call->callee_verified = verified;
+    call->callee_verified = slot->flags & WSIG_PEER_VERIFIED;
     call->callee_media = *media;
-    atomic_store(&word->caller, wsig_pack(call->caller));
-    atomic_store(&word->callee, wsig_pack(callee));
-    atomic_store(&word->word, wsig_word(call->id, WSIG_CALL_ANSWERED));
+    wsig_calls_move(view, call, WSIG_CALL_ANSWERED);
     wsig_note_all(call, notes);
 }
 
-/* Of the calls that this caller made: the one of this ref; too many ended ones
- * are forgotten on the way. */
-static uint64_t
+/* Of the calls that this user made: the one that this peer gave this ref, or
+ * NULL.  Too many ended ones are forgotten on the way, the oldest first. */
+static wsig_call_t *
 wsig_call_of_ref(wsig_calls_view_t *view, const wsig_slot_t *self,
                  const wsig_dial_t *dial)
 {
-    uint32_t i, last = NOTHING, ended = 0;
-    uint64_t id = 0;
-    wsig_call_t *call;
+    wsig_call_t *call = NULL, *oldest = NULL;
+    int ended = 0;
 
-    i = view->callers[self->hash & (view->calls->buckets - 1)];
-    for (; i != 0; i = view->records[i - 1].next_caller) {
-        call = &view->records[i - 1];
-        if (!wsig_same(call->caller, dial->caller)) {
+    while ((call = wsig_calls_next_of_caller(view, self->hash, call)) != NULL) {
+        if (memcmp(&call->realm, &self->realm, sizeof(self->realm)) != 0 ||
+            !wsig_text_same(wsig_call_caller(call), wsig_slot_name(self))) {
             continue;
         }
-        if (wsig_call_state(view, i - 1) == WSIG_CALL_ENDED) {
-            ended++;
-            last = i - 1; /* newer records come first */
-        }
         if (dial->ref.size > 0 &&
+            wsig_address_same(call->caller, dial->caller) &&
             wsig_text_same((wsig_text_t){call->ref, call->ref_size},
                            dial->ref)) {
-            return call->id;
+            return call;
+        }
+        if (wsig_calls_state(view, (uint32_t) call->id) == WSIG_CALL_ENDED) {
+            ended++;
+            if (oldest == NULL || call->deadline < oldest->deadline) {
+                oldest = call;
+            }
         }
     }
     if (ended >= WSIG_CALLS_KEPT_EACH) {
-        wsig_call_release(view, last);
+        wsig_calls_forget(view, oldest);
     }
-    return id;
+    return NULL;
 }
 
-/* The calls that ring at a user: counts them, and finds the oldest that this
- * caller made. */
+/* The calls that ring at a user: counts them, and finds the oldest of those
+ * that this caller made. */
 static wsig_call_t *
 wsig_call_ringing(wsig_calls_view_t *view, const wsig_realm_id_t *realm,
                   uint32_t hash, wsig_text_t callee, wsig_text_t caller, int *n)
 {
-    wsig_call_t *call, *found = NULL;
-    uint32_t i;
+    wsig_call_t *call = NULL, *found = NULL;
 
     *n = 0;
-    i = view->callees[hash & (view->calls->buckets - 1)];
-    for (; i != 0; i = view->records[i - 1].next_callee) {
-        call = &view->records[i - 1];
-        if (wsig_call_state(view, i - 1) != WSIG_CALL_RINGING ||
-            memcmp(&call->realm, realm, sizeof(*realm)) != 0 ||
-            !wsig_text_same(wsig_callee_name(call), callee)) {
+    while ((call = wsig_calls_next_of_callee(view, hash, call)) != NULL) {
+        if (memcmp(&call->realm, realm, sizeof(*realm)) != 0 ||
+            !wsig_text_same(wsig_call_callee(call), callee)) {
             continue;
         }
         (*n)++;
-        if (wsig_text_same(wsig_caller_name(call), caller)) {
+        if (wsig_text_same(wsig_call_caller(call), caller) &&
+            (found == NULL || call->started < found->started)) {
             found = call;
         }
     }
@@ -391,21 +154,14 @@ wsig_call_ringing(wsig_calls_view_t *view, const wsig_realm_id_t *realm,
 }
 
 static void
-wsig_call_fill(wsig_calls_view_t *view, uint32_t index,
-               const wsig_dial_t *dial, const wsig_slot_t *self,
-               const wsig_slot_t *callee, wsig_time_t now)
+wsig_call_fill(wsig_call_t *call, const wsig_dial_t *dial,
+               const wsig_slot_t *self, const wsig_slot_t *callee,
+               wsig_time_t now)
 {
-    wsig_call_t *call = &view->records[index];
-    uint64_t word = atomic_load(&view->words[index].word);
-    uint32_t generation = (uint32_t) (word >> 8) + 1;
-
-    /* Nothing in a free record can be trusted: somebody may have died as he
-     * filled it. */
-    memset(call, 0, sizeof(*call));
-    call->id = (uint64_t) (generation != 0 ? generation : 1) << 32 | index;
     call->realm = self->realm;
     call->caller_hash = self->hash;
     call->callee_hash = callee->hash;
+    call->started = now.mono;
     call->deadline = now.mono + dial->ring_timeout;
     call->caller = dial->caller;
     call->caller_verified = self->flags & WSIG_PEER_VERIFIED;
@@ -427,37 +183,79 @@ wsig_call_fill(wsig_calls_view_t *view, uint32_t index,
 
 /* Both dial each other: the older call is accepted by this dial. */
 static int
-wsig_call_meet(wsig_zone_t *zone, wsig_calls_view_t *view,
-               const wsig_dial_t *dial, const wsig_slot_t *self,
-               wsig_call_t *older, wsig_notes_t *notes)
+wsig_call_meet(wsig_calls_view_t *view, const wsig_dial_t *dial,
+               const wsig_slot_t *self, wsig_call_t *call, wsig_call_t *older,
+               wsig_notes_t *notes)
 {
     if (!wsig_call_ring(older, dial->caller)) {
         return WSIG_FULL;
     }
-    if (wsig_registry_set_call(zone, dial->caller, 0, older->id) != WSIG_OK) {
+    if (wsig_registry_set_call(view->zone, dial->caller, 0, older->id) !=
+        WSIG_OK) {
         return WSIG_TAKEN;
     }
-    wsig_call_answer(view, older, dial->caller,
-                     self->flags & WSIG_PEER_VERIFIED, dial->media, notes);
+    wsig_call_answer(view, older, dial->caller, self, dial->media, notes);
+    call->reason = WSIG_END_GLARE;
+    call->into = older->id;
     return WSIG_OK;
 }
 
+/* Make those of the callee's peers ring that are in no call. */
 static int
-wsig_call_dial_locked(wsig_zone_t *zone, wsig_calls_view_t *view,
-                      const wsig_dial_t *dial, wsig_time_t now, uint64_t *id,
-                      wsig_notes_t *notes)
+wsig_call_start(wsig_calls_view_t *view, const wsig_dial_t *dial,
+                wsig_call_t *call, const wsig_slot_t *peers,
+                const wsig_address_t *at, int n)
+{
+    int i;
+
+    for (i = 0; i < n; i++) {
+        if (peers[i].call == 0) {
+            wsig_call_ring(call, at[i]);
+        }
+    }
+    if (call->n_ringers == 0) {
+        call->reason = WSIG_END_BUSY;
+        return WSIG_OK;
+    }
+    return wsig_registry_set_call(view->zone, dial->caller, 0, call->id);
+}
+
+/* May self dial these?  *older: the call of theirs that this dial answers. */
+static int
+wsig_call_may_dial(wsig_calls_view_t *view, const wsig_dial_t *dial,
+                   const wsig_slot_t *self, const wsig_slot_t *callee,
+                   wsig_call_t **older)
+{
+    int ringing;
+
+    if (dial->only_verified && !(callee->flags & WSIG_PEER_VERIFIED)) {
+        return WSIG_FORBIDDEN;
+    }
+    *older = wsig_call_ringing(view, &self->realm, self->hash,
+                               wsig_slot_name(self), dial->to, &ringing);
+    if (*older != NULL) {
+        return WSIG_OK;
+    }
+    (void) wsig_call_ringing(view, &self->realm, callee->hash, dial->to,
+                             dial->to, &ringing);
+    return ringing < WSIG_CALLS_RINGING ? WSIG_OK : WSIG_FULL;
+}
+
+static int
+wsig_call_dial_locked(wsig_calls_view_t *view, const wsig_dial_t *dial,
+                      wsig_time_t now, uint64_t *id, wsig_notes_t *notes)
 {
     wsig_slot_t self, peers[WSIG_USER_PEERS];
     wsig_address_t at[WSIG_USER_PEERS];
     wsig_call_t *call, *older;
-    uint32_t index;
-    int i, n, ringing, rc;
+    int n, rc;
 
-    if (wsig_registry_get(zone, dial->caller, &self) != WSIG_OK) {
+    if (wsig_registry_get(view->zone, dial->caller, &self) != WSIG_OK) {
         return WSIG_ABSENT;
     }
-    *id = wsig_call_of_ref(view, &self, dial);
-    if (*id != 0) {
+    call = wsig_call_of_ref(view, &self, dial);
+    if (call != NULL) {
+        *id = call->id;
         return WSIG_OK;
     }
     if (self.call != 0) {
@@ -466,61 +264,33 @@ wsig_call_dial_locked(wsig_zone_t *zone, wsig_calls_view_t *view,
     if (wsig_text_same(wsig_slot_name(&self), dial->to)) {
         return WSIG_ABSENT;
     }
-    n = wsig_registry_find(zone, &self.realm, dial->to, peers, at);
+    n = wsig_registry_find(view->zone, &self.realm, dial->to, peers, at);
     if (n <= 0) {
         return n < 0 ? n : WSIG_ABSENT;
     }
-    if (dial->only_verified && !(peers[0].flags & WSIG_PEER_VERIFIED)) {
-        return WSIG_FORBIDDEN;
-    }
-    older = wsig_call_ringing(view, &self.realm, self.hash,
-                              wsig_slot_name(&self), dial->to, &ringing);
-    (void) wsig_call_ringing(view, &self.realm, peers[0].hash, dial->to,
-                             dial->to, &ringing);
-    if (older == NULL && ringing >= WSIG_CALLS_RINGING) {
-        return WSIG_FULL;
-    }
-    index = wsig_call_take(zone, view);
-    if (index == NOTHING) {
-        return WSIG_FULL;
-    }
-    call = &view->records[index];
-    wsig_call_fill(view, index, dial, &self, &peers[0], now);
-
-    if (older != NULL) {
-        rc = wsig_call_meet(zone, view, dial, &self, older, notes);
-        if (rc == WSIG_OK) {
-            call->reason = WSIG_END_GLARE;
-            call->into = older->id;
-        }
-    } else {
-        for (i = 0; i < n; i++) {
-            if (peers[i].call == 0) {
-                wsig_call_ring(call, at[i]);
-            }
-        }
-        call->reason = call->n_ringers == 0 ? WSIG_END_BUSY : WSIG_END_NONE;
-        rc = call->reason != WSIG_END_NONE
-                 ? WSIG_OK
-                 : wsig_registry_set_call(zone, dial->caller, 0, call->id);
-    }
+    rc = wsig_call_may_dial(view, dial, &self, &peers[0], &older);
     if (rc != WSIG_OK) {
-        call->next_caller = view->calls->free;
-        view->calls->free = index + 1;
         return rc;
     }
-    if (call->reason != WSIG_END_NONE) {
-        call->deadline = now.mono + WSIG_CALL_KEPT;
+    call = wsig_calls_take(view);
+    if (call == NULL) {
+        return WSIG_FULL;
     }
-    wsig_call_chain(view, call, index);
-    atomic_store(&view->words[index].word,
-                 wsig_word(call->id, call->reason != WSIG_END_NONE
-                                         ? WSIG_CALL_ENDED
-                                         : WSIG_CALL_RINGING));
-    if (call->reason == WSIG_END_NONE) {
-        wsig_note_all(call, notes);
+    wsig_call_fill(call, dial, &self, &peers[0], now);
+    rc = older != NULL ? wsig_call_meet(view, dial, &self, call, older, notes)
+                       : wsig_call_start(view, dial, call, peers, at, n);
+    if (rc != WSIG_OK) {
+        wsig_calls_return(view, call);
+        return rc;
     }
     *id = call->id;
+    if (call->reason != WSIG_END_NONE) {
+        call->deadline = now.mono + WSIG_CALL_KEPT;
+        wsig_calls_put(view, call, WSIG_CALL_ENDED);
+        return WSIG_OK;
+    }
+    wsig_calls_put(view, call, WSIG_CALL_RINGING);
+    wsig_note_all(call, notes);
     return WSIG_OK;
 }
 
@@ -532,34 +302,38 @@ wsig_call_dial(wsig_zone_t *zone, const wsig_dial_t *dial, wsig_time_t now,
     int rc;
 
     notes->n = 0;
-    rc = wsig_call_dial_locked(zone, &view, dial, now, id, notes);
+    rc = wsig_call_dial_locked(&view, dial, now, id, notes);
     wsig_calls_unlock(&view);
     return rc;
 }
 
 static int
-wsig_call_accept_locked(wsig_zone_t *zone, wsig_calls_view_t *view, uint64_t id,
+wsig_call_accept_locked(wsig_calls_view_t *view, uint64_t id,
                         wsig_address_t self, const wsig_media_t *media,
                         wsig_notes_t *notes)
 {
-    wsig_call_t *call = wsig_call_find(zone, view, id);
+    wsig_call_t *call = wsig_calls_find(view, id);
+    wsig_slot_t slot;
     int rc;
 
     if (call == NULL) {
         return WSIG_ABSENT;
     }
-    if (wsig_same(call->caller, self)) {
+    if (wsig_address_same(call->caller, self)) {
         return WSIG_INVALID;
     }
     if (wsig_call_ringer(call, self) == NULL) {
         return WSIG_ABSENT;
     }
-    if (wsig_call_state(view, (uint32_t) id) != WSIG_CALL_RINGING) {
+    if (wsig_calls_state(view, (uint32_t) id) != WSIG_CALL_RINGING) {
         return WSIG_OK;
     }
-    rc = wsig_registry_set_call(zone, self, 0, id);
+    rc = wsig_registry_get(view->zone, self, &slot);
     if (rc == WSIG_OK) {
-        wsig_call_answer(view, call, self, call->callee_verified, media, notes);
+        rc = wsig_registry_set_call(view->zone, self, 0, id);
+    }
+    if (rc == WSIG_OK) {
+        wsig_call_answer(view, call, self, &slot, media, notes);
     }
     return rc;
 }
@@ -572,37 +346,37 @@ wsig_call_accept(wsig_zone_t *zone, uint64_t id, wsig_address_t self,
     int rc;
 
     notes->n = 0;
-    rc = wsig_call_accept_locked(zone, &view, id, self, media, notes);
+    rc = wsig_call_accept_locked(&view, id, self, media, notes);
     wsig_calls_unlock(&view);
     return rc;
 }
 
 static int
-wsig_call_hangup_locked(wsig_zone_t *zone, wsig_calls_view_t *view, uint64_t id,
+wsig_call_hangup_locked(wsig_calls_view_t *view, uint64_t id,
                         wsig_address_t self, wsig_time_t now, bool *ended,
                         wsig_notes_t *notes)
 {
-    wsig_call_t *call = wsig_call_find(zone, view, id);
+    wsig_call_t *call = wsig_calls_find(view, id);
     bool caller;
 
     *ended = false;
     if (call == NULL) {
         return WSIG_ABSENT;
     }
-    caller = wsig_same(call->caller, self);
+    caller = wsig_address_same(call->caller, self);
     if (!caller && wsig_call_ringer(call, self) == NULL) {
         return WSIG_ABSENT;
     }
-    switch (wsig_call_state(view, (uint32_t) id)) {
+    switch (wsig_calls_state(view, (uint32_t) id)) {
     case WSIG_CALL_RINGING:
-        wsig_call_end(zone, view, call,
+        wsig_call_end(view, call,
                       caller ? WSIG_END_CANCELLED : WSIG_END_DECLINED, now,
                       notes);
         *ended = true;
         break;
     case WSIG_CALL_ANSWERED:
-        if (caller || wsig_same(call->callee, self)) {
-            wsig_call_end(zone, view, call, WSIG_END_HANGUP, now, notes);
+        if (caller || wsig_address_same(call->callee, self)) {
+            wsig_call_end(view, call, WSIG_END_HANGUP, now, notes);
             *ended = true;
         }
         break;
@@ -620,51 +394,44 @@ wsig_call_hangup(wsig_zone_t *zone, uint64_t id, wsig_address_t self,
     int rc;
 
     notes->n = 0;
-    rc = wsig_call_hangup_locked(zone, &view, id, self, now, ended, notes);
+    rc = wsig_call_hangup_locked(&view, id, self, now, ended, notes);
     wsig_calls_unlock(&view);
     return rc;
 }
 
 static bool
-wsig_call_left_locked(wsig_zone_t *zone, wsig_calls_view_t *view,
-                      wsig_address_t at, bool bye, wsig_time_t now,
-                      wsig_notes_t *notes)
+wsig_call_left_locked(wsig_calls_view_t *view, wsig_address_t at, bool bye,
+                      wsig_time_t now, wsig_notes_t *notes)
 {
     wsig_slot_t self;
     wsig_ringer_t *ringer;
     wsig_call_t *call;
-    wsig_end_t reason;
-    uint32_t i;
+    wsig_end_t reason = WSIG_END_GONE;
 
-    if (wsig_registry_get(zone, at, &self) != WSIG_OK) {
+    if (wsig_registry_get(view->zone, at, &self) != WSIG_OK) {
         return false;
     }
-    call = self.call != 0 ? wsig_call_find(zone, view, self.call) : NULL;
+    call = self.call != 0 ? wsig_calls_find(view, self.call) : NULL;
     if (call != NULL &&
-        wsig_call_state(view, (uint32_t) call->id) != WSIG_CALL_ENDED) {
-        reason = WSIG_END_GONE;
+        wsig_calls_state(view, (uint32_t) call->id) != WSIG_CALL_ENDED) {
         if (bye) {
-            reason =
-                wsig_call_state(view, (uint32_t) call->id) == WSIG_CALL_ANSWERED
-                    ? WSIG_END_HANGUP
-                    : WSIG_END_CANCELLED;
+            reason = wsig_calls_state(view, (uint32_t) call->id) ==
+                             WSIG_CALL_ANSWERED
+                         ? WSIG_END_HANGUP
+                         : WSIG_END_CANCELLED;
         }
-        wsig_call_end(zone, view, call, reason, now, notes);
+        wsig_call_end(view, call, reason, now, notes);
         return true;
     }
-    i = view->callees[self.hash & (view->calls->buckets - 1)];
-    for (; i != 0; i = call->next_callee) {
-        call = &view->records[i - 1];
-        if (wsig_call_state(view, i - 1) != WSIG_CALL_RINGING) {
-            continue;
-        }
+    call = NULL;
+    while ((call = wsig_calls_next_of_callee(view, self.hash, call)) != NULL) {
         ringer = wsig_call_ringer(call, at);
         if (ringer == NULL || ringer->left) {
             continue;
         }
         ringer->left = 1;
         if (!wsig_call_rings(call)) {
-            wsig_call_end(zone, view, call, WSIG_END_UNREACHABLE, now, notes);
+            wsig_call_end(view, call, WSIG_END_UNREACHABLE, now, notes);
             return true;
         }
     }
@@ -679,7 +446,7 @@ wsig_call_left(wsig_zone_t *zone, wsig_address_t self, bool bye,
     bool more;
 
     notes->n = 0;
-    more = wsig_call_left_locked(zone, &view, self, bye, now, notes);
+    more = wsig_call_left_locked(&view, self, bye, now, notes);
     wsig_calls_unlock(&view);
     return more;
 }
@@ -689,18 +456,18 @@ wsig_call_joined(wsig_zone_t *zone, wsig_address_t at,
                  uint64_t ids[WSIG_CALLS_RINGING])
 {
     wsig_calls_view_t view = wsig_calls_lock(zone);
+    wsig_call_t *call = NULL;
     wsig_slot_t self;
-    wsig_call_t *call;
-    uint32_t i;
     int n = 0;
 
     if (wsig_registry_get(zone, at, &self) == WSIG_OK) {
-        i = view.callees[self.hash & (view.calls->buckets - 1)];
-        for (; i != 0 && n < WSIG_CALLS_RINGING; i = call->next_callee) {
-            call = &view.records[i - 1];
-            if (wsig_call_state(&view, i - 1) == WSIG_CALL_RINGING &&
-                memcmp(&call->realm, &self.realm, sizeof(self.realm)) == 0 &&
-                wsig_text_same(wsig_callee_name(call), wsig_slot_name(&self)) &&
+        while (n < WSIG_CALLS_RINGING &&
+               (call = wsig_calls_next_of_callee(&view, self.hash, call)) !=
+                   NULL) {
+            /* Who called a proved name gets nobody else of that name. */
+            if (memcmp(&call->realm, &self.realm, sizeof(self.realm)) == 0 &&
+                wsig_text_same(wsig_call_callee(call), wsig_slot_name(&self)) &&
+                (self.flags & WSIG_PEER_VERIFIED || !call->callee_verified) &&
                 wsig_call_ring(call, at)) {
                 ids[n++] = call->id;
             }
@@ -715,13 +482,13 @@ wsig_call_read(wsig_zone_t *zone, uint64_t id, wsig_address_t self,
                wsig_call_t *copy)
 {
     wsig_calls_view_t view = wsig_calls_lock(zone);
-    wsig_call_t *call = wsig_call_find(zone, &view, id);
+    wsig_call_t *call = wsig_calls_find(&view, id);
     int rc = WSIG_ABSENT;
 
-    if (call != NULL && (wsig_same(call->caller, self) ||
+    if (call != NULL && (wsig_address_same(call->caller, self) ||
                          wsig_call_ringer(call, self) != NULL)) {
         *copy = *call;
-        copy->state = wsig_call_state(&view, (uint32_t) id);
+        copy->state = wsig_calls_state(&view, (uint32_t) id);
         rc = WSIG_OK;
     }
     wsig_calls_unlock(&view);
@@ -750,9 +517,9 @@ wsig_call_other(const wsig_zone_t *zone, uint64_t id, wsig_address_t self,
         atomic_load(&word->word) != seen) {
         return WSIG_AGAIN;
     }
-    if (wsig_pack(self) == caller) {
+    if (wsig_address_pack(self) == caller) {
         at = callee;
-    } else if (wsig_pack(self) == callee) {
+    } else if (wsig_address_pack(self) == callee) {
         at = caller;
     } else {
         return WSIG_ABSENT;
@@ -781,21 +548,20 @@ wsig_peer_stands(wsig_zone_t *zone, wsig_address_t at)
 
 /* What ought to happen to a ringing or answered call now. */
 static wsig_end_t
-wsig_call_overdue(wsig_zone_t *zone, wsig_calls_view_t *view, wsig_call_t *call,
-                  wsig_time_t now)
+wsig_call_overdue(wsig_calls_view_t *view, wsig_call_t *call, wsig_time_t now)
 {
     int i;
 
-    if (!wsig_peer_stands(zone, call->caller)) {
+    if (!wsig_peer_stands(view->zone, call->caller)) {
         return WSIG_END_GONE;
     }
-    if (wsig_call_state(view, (uint32_t) call->id) == WSIG_CALL_ANSWERED) {
-        return wsig_peer_stands(zone, call->callee) ? WSIG_END_NONE
-                                                    : WSIG_END_GONE;
+    if (wsig_calls_state(view, (uint32_t) call->id) == WSIG_CALL_ANSWERED) {
+        return wsig_peer_stands(view->zone, call->callee) ? WSIG_END_NONE
+                                                          : WSIG_END_GONE;
     }
     for (i = 0; i < call->n_ringers; i++) {
         if (!call->ringers[i].left &&
-            !wsig_peer_stands(zone, call->ringers[i].at)) {
+            !wsig_peer_stands(view->zone, call->ringers[i].at)) {
             call->ringers[i].left = 1;
         }
     }
@@ -805,42 +571,52 @@ wsig_call_overdue(wsig_zone_t *zone, wsig_calls_view_t *view, wsig_call_t *call,
     return now.mono >= call->deadline ? WSIG_END_NO_ANSWER : WSIG_END_NONE;
 }
 
+/* At most a chunk of records under one lock. */
+static void
+wsig_call_sweep_chunk(wsig_calls_view_t *view, uint32_t *cursor,
+                      wsig_time_t now, wsig_notes_t *notes)
+{
+    wsig_call_state_t state;
+    wsig_end_t reason;
+    wsig_call_t *call;
+    int i;
+
+    for (i = 0; i < SWEEP_CHUNK; i++) {
+        call = wsig_calls_first_ended(view);
+        if (call == NULL || now.mono < call->deadline) {
+            break;
+        }
+        wsig_calls_forget(view, call);
+    }
+    for (i = 0;
+         i < SWEEP_CHUNK && *cursor < wsig_calls_high(view) && notes->n == 0;
+         i++, (*cursor)++) {
+        state = wsig_calls_state(view, *cursor);
+        if (state != WSIG_CALL_RINGING && state != WSIG_CALL_ANSWERED) {
+            continue;
+        }
+        call = &view->records[*cursor];
+        reason = wsig_call_overdue(view, call, now);
+        if (reason != WSIG_END_NONE) {
+            wsig_call_end(view, call, reason, now, notes);
+        }
+    }
+}
+
 bool
 wsig_call_sweep(wsig_zone_t *zone, uint32_t *cursor, wsig_time_t now,
                 wsig_notes_t *notes)
 {
-    wsig_calls_view_t view = wsig_calls_lock(zone);
-    wsig_end_t reason;
-    wsig_call_t *call;
-    uint32_t end;
+    wsig_calls_view_t view;
+    bool more;
 
     notes->n = 0;
-    while (*cursor < view.calls->high && notes->n == 0) {
-        end = *cursor + SWEEP_CHUNK;
-        for (; *cursor < end && *cursor < view.calls->high && notes->n == 0;
-             (*cursor)++) {
-            call = &view.records[*cursor];
-            switch (wsig_call_state(&view, *cursor)) {
-            case WSIG_CALL_FREE:
-                break;
-            case WSIG_CALL_ENDED:
-                if (now.mono >= call->deadline) {
-                    wsig_call_release(&view, *cursor);
-                }
-                break;
-            default:
-                reason = wsig_call_overdue(zone, &view, call, now);
-                if (reason != WSIG_END_NONE) {
-                    wsig_call_end(zone, &view, call, reason, now, notes);
-                }
-            }
-        }
-        if (notes->n == 0) {
-            wsig_calls_unlock(&view);
-            view = wsig_calls_lock(zone);
-        }
-    }
-    wsig_calls_unlock(&view);
+    do {
+        view = wsig_calls_lock(zone);
+        wsig_call_sweep_chunk(&view, cursor, now, notes);
+        more = *cursor < wsig_calls_high(&view);
+        wsig_calls_unlock(&view);
+    } while (more && notes->n == 0);
     return notes->n > 0;
 }
 
@@ -853,8 +629,8 @@ wsig_call_numbers(const wsig_zone_t *zone, uint32_t *ringing,
 
     *ringing = 0;
     *answered = 0;
-    for (i = 0; i < zone->shared->calls; i++) {
-        switch (wsig_call_state(&view, i)) {
+    for (i = 0; i < wsig_calls_high(&view); i++) {
+        switch (wsig_calls_state(&view, i)) {
         case WSIG_CALL_RINGING:
             (*ringing)++;
             break;

@@ -11,8 +11,8 @@
  * All transitions happen under one lock, so each happens once, whoever tries
  * it.  Nobody is told what happened: who is concerned gets a note "look at
  * this call again", compares the record with what it said last, and says the
- * rest (wsig_native.c).  A note that is lost with a killed worker costs only
- * time, since every peer looks at its calls once a second.
+ * rest (wsig_native_call.c).  A note that is lost with a killed worker costs
+ * only time, since every peer looks at its calls once a second.
  *
  * A peer's slot in the registry names the call that it dialled or answered.
  * Only the peer's own worker sets that; anybody may clear it.
@@ -65,10 +65,13 @@ typedef struct wsig_ringer_s {
 typedef struct wsig_call_s {
     uint64_t id;
     wsig_realm_id_t realm;
-    uint32_t next_callee; /* next record of the bucket, plus 1 */
+    uint32_t next_callee; /* of the lists (wsig_calls.h), index plus 1 */
     uint32_t next_caller; /* same; of a free record: the next free one */
+    uint32_t next_ended;
+    uint32_t previous_ended;
     uint32_t callee_hash;
     uint32_t caller_hash;
+    int64_t started;
     int64_t deadline; /* RINGING: no answer; ENDED: forgotten */
     uint64_t into;    /* GLARE: the older call */
     wsig_address_t caller;
@@ -90,6 +93,18 @@ typedef struct wsig_call_s {
     char info[WSIG_INFO_MAX]; /* JSON as written */
     wsig_ringer_t ringers[WSIG_USER_PEERS];
 } wsig_call_t;
+
+static inline wsig_text_t
+wsig_call_caller(const wsig_call_t *call)
+{
+    return (wsig_text_t){call->caller_name, call->caller_size};
+}
+
+static inline wsig_text_t
+wsig_call_callee(const wsig_call_t *call)
+{
+    return (wsig_text_t){call->callee_name, call->callee_size};
+}
 
 /* Whom a transition concerns: each is to look at the call again. */
 typedef struct wsig_notes_s {

@@ -51,25 +51,6 @@ wsig_known_set(wsig_peer_t *peer, uint64_t call, wsig_told_t told)
     return WSIG_OK;
 }
 
-static wsig_text_t
-wsig_caller_of(const wsig_call_t *call)
-{
-    return (wsig_text_t){call->caller_name, call->caller_size};
-}
-
-static wsig_text_t
-wsig_callee_of(const wsig_call_t *call)
-{
-    return (wsig_text_t){call->callee_name, call->callee_size};
-}
-
-static bool
-wsig_is_self(const wsig_peer_t *peer, wsig_address_t address)
-{
-    return peer->address.slot == address.slot &&
-           peer->address.generation == address.generation;
-}
-
 static void
 wsig_say_calling(wsig_peer_t *peer, const wsig_call_t *call,
                  const wsig_said_t *said, wsig_time_t now)
@@ -82,7 +63,7 @@ wsig_say_calling(wsig_peer_t *peer, const wsig_call_t *call,
     }
     wsig_native_begin(&out, "calling");
     wsig_put_call_id(&out, "call", call->id);
-    wsig_put_member(&out, "to", wsig_callee_of(call));
+    wsig_put_member(&out, "to", wsig_call_callee(call));
     wsig_put_words(&out, ",\"ringing\":");
     wsig_put_number(&out, ringing);
     wsig_put_call_ice(&out, peer, now);
@@ -98,7 +79,7 @@ wsig_say_ring(wsig_peer_t *peer, const wsig_call_t *call, wsig_time_t now)
 
     wsig_native_begin(&out, "ring");
     wsig_put_call_id(&out, "call", call->id);
-    wsig_put_member(&out, "from", wsig_caller_of(call));
+    wsig_put_member(&out, "from", wsig_call_caller(call));
     wsig_put_verified(&out, call->caller_verified);
     wsig_put_media(&out, &call->caller_media);
     if (call->info_size > 0) {
@@ -116,13 +97,13 @@ static void
 wsig_say_accepted(wsig_peer_t *peer, const wsig_call_t *call,
                   const wsig_said_t *said, bool glare, wsig_time_t now)
 {
-    bool caller = wsig_is_self(peer, call->caller);
+    bool caller = wsig_address_same(peer->address, call->caller);
     wsig_buffer_t out = {0};
 
     wsig_native_begin(&out, "accepted");
     wsig_put_call_id(&out, "call", call->id);
     wsig_put_member(&out, "from",
-                    caller ? wsig_callee_of(call) : wsig_caller_of(call));
+                    caller ? wsig_call_callee(call) : wsig_call_caller(call));
     if (caller || glare) {
         wsig_put_verified(&out, caller ? call->callee_verified
                                        : call->caller_verified);
@@ -165,8 +146,8 @@ wsig_say_ended(wsig_peer_t *peer, const wsig_call_t *call,
 
     wsig_native_begin(&out, "ended");
     wsig_put_call_id(&out, "call", call->id);
-    if (said != NULL && wsig_is_self(peer, call->caller)) {
-        wsig_put_member(&out, "to", wsig_callee_of(call));
+    if (said != NULL && wsig_address_same(peer->address, call->caller)) {
+        wsig_put_member(&out, "to", wsig_call_callee(call));
     }
     wsig_put_words(&out, ",\"reason\":\"");
     wsig_put_words(&out, reason);
@@ -184,9 +165,9 @@ static void
 wsig_native_tell(wsig_peer_t *peer, const wsig_call_t *call, wsig_told_t told,
                  const wsig_said_t *said, wsig_time_t now)
 {
-    bool caller = wsig_is_self(peer, call->caller);
+    bool caller = wsig_address_same(peer->address, call->caller);
     bool winner = caller || (call->callee.generation != 0 &&
-                             wsig_is_self(peer, call->callee));
+                             wsig_address_same(peer->address, call->callee));
 
     if (call->callee.generation != 0 && winner && told == WSIG_TOLD_RINGING) {
         wsig_say_accepted(peer, call, said, false, now);
@@ -237,7 +218,7 @@ wsig_native_note(wsig_peer_t *peer, uint64_t id, wsig_time_t now)
     if (i >= 0) {
         wsig_native_tell(peer, &call, peer->known[i].told, NULL, now);
     } else if (call.state == WSIG_CALL_RINGING &&
-               !wsig_is_self(peer, call.caller)) {
+               !wsig_address_same(peer->address, call.caller)) {
         wsig_native_tell(peer, &call, WSIG_TOLD_NOTHING, NULL, now);
     }
 }

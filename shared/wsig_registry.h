@@ -22,6 +22,18 @@ typedef struct wsig_address_s {
     uint32_t generation; /* never 0 for a peer */
 } wsig_address_t;
 
+static inline bool
+wsig_address_same(wsig_address_t a, wsig_address_t b)
+{
+    return a.slot == b.slot && a.generation == b.generation;
+}
+
+static inline uint64_t
+wsig_address_pack(wsig_address_t at)
+{
+    return (uint64_t) at.generation << 32 | at.slot;
+}
+
 typedef struct wsig_realm_id_s {
     uint8_t bytes[16]; /* keyed hash of dialect and realm */
 } wsig_realm_id_t;
