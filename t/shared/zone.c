@@ -237,19 +237,17 @@ foreign(void)
 static void
 wrong_paths(void)
 {
-    static const char *const paths[] = {
-        "zone",
-        "",
-        "/",
-        "/tmp/",
-        "/nowhere/at/all",
+    static const char long_path[] = /* one byte too long */
         "/tmp/12345678901234567890123456789012345678901234567890123456789012345"
-        "678901234567890",
+        "67890123456";
+    static const char *const paths[] = {
+        "zone", "", "/", "/tmp/", "/nowhere/at/all", long_path,
     };
     wsig_zone_options_t options = {.size = WSIG_ZONE_MIN};
     wsig_zone_t *zone;
     size_t i;
 
+    CHECK(strlen(long_path) == WSIG_PATH_MAX + 1);
     for (i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
         options.path = paths[i];
         CHECK(wsig_zone_open(&zone, &options, error, sizeof(error)) != WSIG_OK,
