@@ -313,8 +313,8 @@ typedef struct wsig_admission_s {
 } wsig_admission_t;
 
 /* After the 101.  NULL: out of memory (the host closes the socket).  The
- * peer lives until the core calls close for its connection or the host calls
- * wsig_peer_lost. */
+ * peer lives until the core calls close for its connection, which it does not
+ * do in here, or the host calls wsig_peer_lost. */
 wsig_peer_t *wsig_peer_open(wsig_worker_t *worker,
                             const wsig_admission_t *admission, void *connection,
                             wsig_time_t now);

@@ -35,7 +35,8 @@ wsig_peer_try(wsig_peer_t *peer, wsig_time_t now)
     wsig_realm_t *realm;
 
     realm = wsig_presence_realm(&worker->presence, &peer->realm_id);
-    if (realm != NULL && peer->conf->max_peers > 0) {
+    if (realm != NULL && peer->conf->max_peers > 0 &&
+        peer->stage != WSIG_STAGE_CLAIMING) {
         wsig_presence_read(&worker->presence);
         if (realm->n_entries >= peer->conf->max_peers) {
             wsig_peer_close(peer, 1013, "too many are connected", now);
@@ -45,9 +46,7 @@ wsig_peer_try(wsig_peer_t *peer, wsig_time_t now)
     slot.realm = peer->realm_id;
     slot.worker = (uint16_t) worker->place;
     slot.epoch = worker->epoch;
-    slot.flags =
-        (uint8_t) ((peer->verified ? WSIG_PEER_VERIFIED : 0) |
-                   (peer->dialect == WSIG_ARTICLE ? WSIG_PEER_ARTICLE : 0));
+    slot.flags = peer->verified ? WSIG_PEER_VERIFIED : 0;
     slot.name_size = peer->name_size;
     memcpy(slot.name, peer->name, peer->name_size);
     switch (wsig_registry_add(worker->zone, &slot, &peer->address, &holder,

@@ -7,6 +7,13 @@
 
 #include "wsig_worker.h"
 
+/* A guest where guests may only call proved names: he sees nobody. */
+static inline bool
+wsig_sees_nobody(const wsig_peer_t *peer)
+{
+    return !peer->verified && peer->conf->guests == WSIG_GUESTS_CALL;
+}
+
 typedef struct wsig_dialect_ops_s {
     /* A text came. */
     void (*text)(wsig_peer_t *peer, wsig_text_t text, wsig_time_t now);
@@ -21,9 +28,9 @@ typedef struct wsig_dialect_ops_s {
     /* Look at a call again. */
     void (*note)(wsig_peer_t *peer, uint64_t call, wsig_time_t now);
 
-    /* Tell this worker's peers of a realm what changed; true: there is more
-     * to tell later. */
-    bool (*flush)(wsig_worker_t *worker, wsig_realm_t *realm, wsig_time_t now);
+    /* Tell this worker's peers of a realm what changed.  WSIG_AGAIN: there is
+     * more to tell later.  WSIG_NOMEM: nobody was told anything. */
+    int (*flush)(wsig_worker_t *worker, wsig_realm_t *realm, wsig_time_t now);
 } wsig_dialect_ops_t;
 
 extern const wsig_dialect_ops_t wsig_dialect_native;

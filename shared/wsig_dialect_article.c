@@ -54,29 +54,24 @@ wsig_article_text(wsig_peer_t *peer, wsig_text_t text, wsig_time_t now)
 }
 
 /* A string that may be a nickname; the names of others go into innerHTML
- * there. */
+ * there.  false: *text is as it was. */
 static bool
 wsig_read_nickname(const wsig_value_t *value, char name[WSIG_NAME_MAX],
                    wsig_text_t *text)
 {
-    char copy[6 * WSIG_NAME_MAX + 2];
+    wsig_text_t nickname;
     size_t i;
 
-    if (value->kind != WSIG_JSON_STRING || value->raw.size > sizeof(copy)) {
+    if (!wsig_name_read(value, name, &nickname)) {
         return false;
     }
-    text->size = wsig_string_copy(value, copy);
-    text->data = name;
-    if (text->size > WSIG_NAME_MAX) {
-        return false;
-    }
-    memcpy(name, copy, text->size);
-    for (i = 0; i < text->size; i++) {
+    for (i = 0; i < nickname.size; i++) {
         if (memchr("<>&\"'\\", name[i], 6) != NULL) {
             return false;
         }
     }
-    return wsig_name_valid(*text);
+    *text = nickname;
+    return true;
 }
 
 static void
@@ -107,8 +102,9 @@ wsig_article_hello(wsig_peer_t *peer, wsig_value_t *values, int rc,
     wsig_peer_claim(peer, name, now);
 }
 
+/* All names, or one alone. */
 static wsig_frame_t *
-wsig_article_list(const wsig_realm_t *realm)
+wsig_article_list(const wsig_realm_t *realm, const wsig_peer_t *only)
 {
     const wsig_user_t *user;
     wsig_buffer_t out = {0};
@@ -117,7 +113,9 @@ wsig_article_list(const wsig_realm_t *realm)
     wsig_frame_begin(&out);
     wsig_put_words(&out, "{\"userlist\":[");
     for (user = realm->first; user != NULL; user = user->next) {
-        if (user->state != WSIG_ABSENT_STATE) {
+        if (user->state != WSIG_ABSENT_STATE &&
+            (only == NULL ||
+             wsig_text_same(wsig_user_name(user), wsig_peer_name(only)))) {
             wsig_put_words(&out, comma);
             wsig_put_string(&out, wsig_user_name(user));
             comma = ",";
@@ -131,23 +129,26 @@ static void
 wsig_article_joined(wsig_peer_t *peer, wsig_time_t now)
 {
     (void) now;
-    wsig_peer_send(peer, wsig_article_list(peer->realm));
+    wsig_peer_send(
+        peer,
+        wsig_article_list(peer->realm, wsig_sees_nobody(peer) ? peer : NULL));
 }
 
 /* A list for each who has not the newest; who has not yet taken the one before
  * gets it later.  Each list goes to all: so many bytes in a tick, and whoever
  * got his goes to the end. */
-static bool
+static int
 wsig_article_flush(wsig_worker_t *worker, wsig_realm_t *realm, wsig_time_t now)
 {
     wsig_frame_t *list = NULL;
     wsig_peer_t *peer, *next, *last = realm->last_peer;
     bool more = false;
+    size_t size;
 
     (void) now;
     for (peer = realm->peers; peer != NULL; peer = next) {
         next = peer != last ? peer->next_in_realm : NULL;
-        if (peer->since >= realm->names) {
+        if (peer->since >= realm->names || wsig_sees_nobody(peer)) {
             continue;
         }
         if (peer->queue.first != NULL || worker->list_budget == 0) {
@@ -155,20 +156,20 @@ wsig_article_flush(wsig_worker_t *worker, wsig_realm_t *realm, wsig_time_t now)
             continue;
         }
         if (list == NULL) {
-            list = wsig_article_list(realm);
+            list = wsig_article_list(realm, NULL);
+            if (list == NULL) {
+                return WSIG_NOMEM;
+            }
         }
         wsig_peer_share(peer, list);
         peer->since = realm->number;
         wsig_peer_to_end(peer);
-        if (list != NULL) {
-            worker->list_budget -=
-                wsig_frame_text(list).size < worker->list_budget
-                    ? wsig_frame_text(list).size
-                    : worker->list_budget;
-        }
+        size = wsig_frame_text(list).size;
+        worker->list_budget -=
+            size < worker->list_budget ? size : worker->list_budget;
     }
     wsig_frame_release(list);
-    return more;
+    return more ? WSIG_AGAIN : WSIG_OK;
 }
 
 /* May this text reach the client of another? */
@@ -230,11 +231,16 @@ wsig_article_relay(wsig_peer_t *peer, wsig_value_t *values, wsig_time_t now)
                         "only the server says that", now);
         return;
     }
-    name = (wsig_text_t){"", 0};
+    name = (wsig_text_t) WSIG_TEXT("of that name");
     n = 0;
     if (wsig_read_nickname(&values[TARGET], copy, &name)) {
         n = wsig_registry_find(peer->worker->zone, &peer->realm_id, name, peers,
                                at);
+    }
+    if (n > 0 && wsig_sees_nobody(peer) &&
+        !(peers[0].flags & WSIG_PEER_VERIFIED)) {
+        wsig_peer_close(peer, 4403, "guests may not call them", now);
+        return;
     }
     wsig_frame_begin(&out);
     wsig_put_text(&out, text);
@@ -245,8 +251,7 @@ wsig_article_relay(wsig_peer_t *peer, wsig_value_t *values, wsig_time_t now)
         return;
     }
     for (i = 0, rc = WSIG_ABSENT; i < n; i++) {
-        if (wsig_worker_text(peer->worker, at[i], 0, frame, now) !=
-            WSIG_ABSENT) {
+        if (wsig_worker_text(peer, at[i], 0, frame, now) != WSIG_ABSENT) {
             rc = WSIG_OK;
         }
     }

@@ -87,8 +87,10 @@ wsig_native_hello(wsig_peer_t *peer, wsig_said_t *said, int rc, wsig_time_t now)
         return;
     }
     name = wsig_peer_identity(peer);
-    if (name.size == 0 &&
-        !wsig_read_name(&said->values[WSIG_NAME], copy, &name)) {
+    if (name.size > 0
+            ? !wsig_is_string(&said->values[WSIG_NAME]) &&
+                  said->values[WSIG_NAME].kind != WSIG_JSON_NONE
+            : !wsig_name_read(&said->values[WSIG_NAME], copy, &name)) {
         wsig_peer_close(peer, 4400, "hello without a valid name", now);
         return;
     }

@@ -76,6 +76,25 @@ wsig_utf8_valid(wsig_text_t text)
 }
 
 bool
+wsig_name_read(const wsig_value_t *value, char name[WSIG_NAME_MAX],
+               wsig_text_t *text)
+{
+    char copy[6 * WSIG_NAME_MAX + 2]; /* each byte may be an escape */
+    size_t size;
+
+    if (value->kind != WSIG_JSON_STRING || value->raw.size > sizeof(copy)) {
+        return false;
+    }
+    size = wsig_string_copy(value, copy);
+    if (!wsig_name_valid((wsig_text_t){copy, size})) {
+        return false;
+    }
+    memcpy(name, copy, size);
+    *text = (wsig_text_t){name, size};
+    return true;
+}
+
+bool
 wsig_realm_valid(wsig_text_t realm)
 {
     size_t i;

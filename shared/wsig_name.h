@@ -5,7 +5,7 @@
 #ifndef WSIG_NAME_H
 #define WSIG_NAME_H
 
-#include "wsig.h"
+#include "wsig_json.h"
 
 #define WSIG_NAME_MAX 64 /* bytes */
 
@@ -16,6 +16,11 @@ bool wsig_utf8_check(uint32_t *state, const uint8_t *data, size_t size);
 
 /* Is the whole text valid UTF-8? */
 bool wsig_utf8_valid(wsig_text_t text);
+
+/* The name that a scanned value holds, copied into name.  false: it is none,
+ * and *text is as it was. */
+bool wsig_name_read(const wsig_value_t *value, char name[WSIG_NAME_MAX],
+                    wsig_text_t *text);
 
 /* 1 to 64 bytes of valid UTF-8 without control, format, separator (but U+0020
  * inside) and default-ignorable characters. */

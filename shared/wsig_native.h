@@ -40,13 +40,6 @@ typedef struct wsig_said_s {
     size_t ref_size;
 } wsig_said_t;
 
-/* A guest where guests may only call: he sees nobody. */
-static inline bool
-wsig_sees_nobody(const wsig_peer_t *peer)
-{
-    return !peer->verified && peer->conf->guests == WSIG_GUESTS_CALL;
-}
-
 /*
  * Writing: wsig_native_begin, members, wsig_native_end.
  */
@@ -90,8 +83,6 @@ void wsig_native_bad(wsig_peer_t *peer, const wsig_said_t *said,
 int wsig_native_read(wsig_text_t text, wsig_said_t *said);
 
 bool wsig_is_string(const wsig_value_t *value);
-bool wsig_read_name(const wsig_value_t *value, char name[WSIG_NAME_MAX],
-                    wsig_text_t *text);
 uint64_t wsig_read_call(const wsig_value_t *value); /* 0: none */
 bool wsig_read_ref(wsig_said_t *said);              /* true if absent */
 bool wsig_read_media(const wsig_value_t *value, wsig_media_t *media);
@@ -114,8 +105,8 @@ void wsig_put_users(wsig_buffer_t *out, wsig_peer_t *peer);
 void wsig_native_watch(wsig_peer_t *peer, wsig_said_t *said, wsig_time_t now);
 void wsig_native_lookup(wsig_peer_t *peer, wsig_said_t *said, wsig_time_t now);
 void wsig_native_state(wsig_peer_t *peer, wsig_said_t *said, wsig_time_t now);
-bool wsig_native_flush(wsig_worker_t *worker, wsig_realm_t *realm,
-                       wsig_time_t now);
+int wsig_native_flush(wsig_worker_t *worker, wsig_realm_t *realm,
+                      wsig_time_t now);
 
 /*
  * Calls.

@@ -265,7 +265,7 @@ wsig_native_call(wsig_peer_t *peer, wsig_said_t *said, wsig_time_t now)
         wsig_native_bad(peer, said, "info is longer than 1024 bytes");
         return;
     }
-    if (!wsig_read_name(&said->values[WSIG_TO], name, &dial.to)) {
+    if (!wsig_name_read(&said->values[WSIG_TO], name, &dial.to)) {
         wsig_native_error(peer, said, "unreachable", "nobody has that name");
         return;
     }
@@ -407,8 +407,8 @@ wsig_native_pass_on(wsig_peer_t *peer, const wsig_said_t *said,
     wsig_put_text(&out, said->values[WSIG_DATA].raw);
     wsig_put_words(&out, "}");
     frame = wsig_frame_end(&out, WSIG_WS_OPCODE_TEXT);
-    if (frame == NULL || wsig_worker_text(peer->worker, other, said->call,
-                                          frame, now) == WSIG_NOMEM) {
+    if (frame == NULL ||
+        wsig_worker_text(peer, other, said->call, frame, now) == WSIG_NOMEM) {
         wsig_peer_close(peer, 1013, "memory is short", now);
     }
     wsig_frame_release(frame);

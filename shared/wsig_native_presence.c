@@ -105,7 +105,7 @@ wsig_native_lookup(wsig_peer_t *peer, wsig_said_t *said, wsig_time_t now)
         wsig_native_error(peer, said, "forbidden", "log in to see others");
         return;
     }
-    if (!wsig_read_name(&said->values[WSIG_NAME], copy, &name)) {
+    if (!wsig_name_read(&said->values[WSIG_NAME], copy, &name)) {
         wsig_native_bad(peer, said, "name is no valid name");
         return;
     }
@@ -232,7 +232,7 @@ wsig_native_own_delta(wsig_peer_t *peer)
 
 /* Those who watch all get the same frame, as far as they may; those who get no
  * list because there are too many get a count, once a second. */
-bool
+int
 wsig_native_flush(wsig_worker_t *worker, wsig_realm_t *realm, wsig_time_t now)
 {
     wsig_frame_t *common = NULL, *count = NULL;
@@ -247,6 +247,11 @@ wsig_native_flush(wsig_worker_t *worker, wsig_realm_t *realm, wsig_time_t now)
     if (count_due) {
         count = wsig_native_count(realm, "presence",
                                   ",\"joined\":[],\"left\":[],\"changed\":[]");
+    }
+    if (common == NULL || (count_due && count == NULL)) {
+        wsig_frame_release(common);
+        wsig_frame_release(count);
+        return WSIG_NOMEM;
     }
     for (peer = realm->peers; peer != NULL; peer = peer->next_in_realm) {
         if (peer->watch == WSIG_WATCH_NONE) {
@@ -276,5 +281,5 @@ wsig_native_flush(wsig_worker_t *worker, wsig_realm_t *realm, wsig_time_t now)
     }
     wsig_frame_release(common);
     wsig_frame_release(count);
-    return more;
+    return more ? WSIG_AGAIN : WSIG_OK;
 }

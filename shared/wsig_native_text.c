@@ -35,25 +35,6 @@ wsig_is_string(const wsig_value_t *value)
     return value->kind == WSIG_JSON_STRING;
 }
 
-/* A name out of a string value; false: it cannot be one. */
-bool
-wsig_read_name(const wsig_value_t *value, char name[WSIG_NAME_MAX],
-               wsig_text_t *text)
-{
-    char copy[6 * WSIG_NAME_MAX + 2];
-
-    if (!wsig_is_string(value) || value->raw.size > sizeof(copy)) {
-        return false;
-    }
-    text->size = wsig_string_copy(value, copy);
-    text->data = name;
-    if (text->size > WSIG_NAME_MAX) {
-        return false;
-    }
-    memcpy(name, copy, text->size);
-    return wsig_name_valid(*text);
-}
-
 uint64_t
 wsig_read_call(const wsig_value_t *value)
 {
@@ -134,7 +115,6 @@ wsig_compare_texts(const void *left, const void *right)
     return order != 0 ? order : (a->size > b->size) - (a->size < b->size);
 }
 
-/* "all", "none" or a list of names.  WSIG_INVALID, WSIG_NOMEM. */
 /* In order, each once. */
 static void
 wsig_names_sort(wsig_names_t *list)
@@ -187,7 +167,7 @@ wsig_read_watch(const wsig_value_t *value, wsig_watch_t *watch,
     list->n = 0;
     at = value->raw;
     while (wsig_array_next(&at, &item)) {
-        if (!wsig_read_name(&item, to, &name)) {
+        if (!wsig_name_read(&item, to, &name)) {
             free(list);
             return WSIG_INVALID;
         }

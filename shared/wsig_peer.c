@@ -22,6 +22,21 @@ static void wsig_peer_end(wsig_peer_t *peer);
 static void wsig_peer_unlink(wsig_peer_t *peer);
 static void wsig_peer_log_end(wsig_peer_t *peer, wsig_time_t now);
 
+/* A guest where there are to be none. */
+static bool
+wsig_peer_is_unwanted(const wsig_peer_t *peer)
+{
+    return !peer->verified && peer->conf->guests == WSIG_GUESTS_OFF;
+}
+
+/* Has it sent more than the worker of the other side takes? */
+static bool
+wsig_peer_is_ahead(const wsig_peer_t *peer)
+{
+    return peer->behind != 0 &&
+           wsig_relay_is_full(&peer->worker->relay, peer->behind - 1u);
+}
+
 wsig_peer_t *
 wsig_peer_open(wsig_worker_t *worker, const wsig_admission_t *admission,
                void *connection, wsig_time_t now)
@@ -64,8 +79,8 @@ wsig_peer_open(wsig_worker_t *worker, const wsig_admission_t *admission,
     worker->peers = peer;
     worker->n_peers++;
     wsig_worker_count(worker, WSIG_COUNT_CONNECTIONS);
-    if (!peer->verified && peer->conf->guests == WSIG_GUESTS_OFF) {
-        wsig_peer_close(peer, 4403, "log in first", now);
+    if (wsig_peer_is_unwanted(peer)) {
+        peer->until = now.mono; /* not here: the host has no peer yet */
     }
     wsig_peer_schedule(peer, now);
     wsig_worker_settle(worker, now);
@@ -148,7 +163,7 @@ wsig_peer_input(wsig_peer_t *peer, uint8_t *data, size_t size, wsig_time_t now)
         }
         wait = wsig_bucket_take(&peer->bucket, peer->conf->rate,
                                 peer->conf->burst, now.mono);
-        if (wait == 0 && peer->worker->relay.bytes > WSIG_RELAY_FULL) {
+        if (wait == 0 && wsig_peer_is_ahead(peer)) {
             wait = RELAY_WAIT;
         }
         if (wait > 0 && peer->held == 0) { /* else it waits for its name */
@@ -165,7 +180,9 @@ wsig_peer_event(wsig_peer_t *peer, wsig_ws_event_t *event, wsig_time_t now)
 
     switch (event->kind) {
     case WSIG_WS_TEXT:
-        if (open) {
+        if (open && wsig_peer_is_unwanted(peer)) {
+            wsig_peer_close(peer, 4403, "log in first", now);
+        } else if (open) {
             wsig_worker_count(peer->worker, WSIG_COUNT_TEXTS_IN);
             wsig_peer_heard(peer, now);
             wsig_dialect(peer)->text(
@@ -182,7 +199,6 @@ wsig_peer_event(wsig_peer_t *peer, wsig_ws_event_t *event, wsig_time_t now)
         wsig_peer_heard(peer, now);
         break;
     case WSIG_WS_CLOSE:
-        peer->answered = true;
         peer->deaf = true;
         if (open) {
             /* Our Close says the same (RFC 6455, 5.5.1). */
@@ -563,13 +579,22 @@ wsig_peer_due_joined(wsig_peer_t *peer, wsig_time_t now)
 void
 wsig_peer_due(wsig_peer_t *peer, wsig_time_t now)
 {
-    if (peer->held != 0 && now.mono >= peer->held) {
-        wsig_peer_release(peer, now);
+    if (peer->held != 0 && now.mono >= peer->held &&
+        peer->stage != WSIG_STAGE_CLAIMING) {
+        if (wsig_peer_is_ahead(peer)) {
+            peer->held = now.mono + RELAY_WAIT;
+        } else {
+            wsig_peer_release(peer, now);
+        }
     }
     switch (peer->stage) {
     case WSIG_STAGE_HELLO:
         if (now.mono >= peer->until) {
-            wsig_peer_close(peer, 4408, "no hello in time", now);
+            bool unwanted = wsig_peer_is_unwanted(peer);
+
+            wsig_peer_close(peer, unwanted ? 4403 : 4408,
+                            unwanted ? "log in first" : "no hello in time",
+                            now);
         }
         break;
     case WSIG_STAGE_CLAIMING:

@@ -89,6 +89,7 @@ struct wsig_peer_s {
     uint32_t prober_epoch;
     uint32_t serial; /* of its claim */
     uint32_t name_hash;
+    uint16_t behind; /* the worker that its last text went to, plus 1 */
     uint16_t closed; /* the code it was closed with; 0: lost */
     uint8_t stage;
     uint8_t dialect;
@@ -102,7 +103,6 @@ struct wsig_peer_s {
     bool displaced; /* its slot must be looked at */
     bool doomed;    /* it cannot be written to: doom tells the code */
     bool bye;       /* it said so, or closed as one who leaves for good */
-    bool answered;  /* its Close came */
     uint16_t doom;  /* 0: the connection is broken */
     uint16_t realm_size;
     uint16_t identity_size;

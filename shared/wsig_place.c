@@ -3,7 +3,8 @@
 #include "wsig_zone.h"
 
 int
-wsig_place_claim(wsig_zone_t *zone, unsigned *number, uint32_t *epoch)
+wsig_place_claim(wsig_zone_t *zone, unsigned *number, uint32_t *epoch,
+                 bool *died)
 {
     wsig_place_t *place;
     unsigned i;
@@ -27,6 +28,7 @@ wsig_place_claim(wsig_zone_t *zone, unsigned *number, uint32_t *epoch)
         /* The mailbox starts empty.  Producers look at the epoch under this
          * lock, so that nothing for the one before gets in. */
         wsig_mutex_lock(&place->producers);
+        *died = atomic_load(&place->epoch) & 1;
         *epoch = (atomic_load(&place->epoch) + 1) | 1;
         atomic_store(&place->tail, 0);
         atomic_store(&place->head, 0);

@@ -142,17 +142,20 @@ static void
 wsig_slot_free(wsig_zone_t *zone, uint32_t partition, uint32_t at)
 {
     wsig_slot_t *slots = wsig_slots(zone, partition);
-    uint32_t mask = WSIG_PARTITION_SLOTS - 1;
+    uint32_t i, mask = WSIG_PARTITION_SLOTS - 1;
 
     slots[at].state = WSIG_SLOT_DEAD;
     wsig_live_add(zone, partition, -1);
     wsig_changes_add(zone, partition * WSIG_PARTITION_SLOTS + at);
-    if (slots[(at + 1) & mask].state != WSIG_SLOT_EMPTY) {
-        return;
-    }
-    while (slots[at].state == WSIG_SLOT_DEAD) {
-        slots[at].state = WSIG_SLOT_EMPTY;
-        at = (at - 1) & mask;
+    if (slots[(at + 1) & mask].state == WSIG_SLOT_EMPTY) {
+        while (slots[at].state == WSIG_SLOT_DEAD) {
+            slots[at].state = WSIG_SLOT_EMPTY;
+            at = (at - 1) & mask;
+        }
+    } else if (atomic_load(&wsig_partitions(zone)[partition].live) == 0) {
+        for (i = 0; i <= mask; i++) {
+            slots[i].state = WSIG_SLOT_EMPTY;
+        }
     }
 }
 

@@ -40,8 +40,7 @@ typedef struct wsig_realm_id_s {
 
 enum {
     WSIG_PEER_VERIFIED = 1,
-    WSIG_PEER_AWAY = 2,
-    WSIG_PEER_ARTICLE = 4
+    WSIG_PEER_AWAY = 2
 };
 
 enum {
@@ -59,10 +58,9 @@ typedef struct wsig_slot_s {
     uint8_t name_size;
     uint8_t flags;
     uint32_t epoch; /* of the worker */
-    uint32_t local; /* the peer's number in its worker */
     uint64_t call;  /* that it dialled or answered; 0: none */
     char name[WSIG_NAME_MAX];
-    uint8_t reserved[16];
+    uint8_t reserved[24]; /* to 128 bytes */
 } wsig_slot_t;
 
 typedef struct wsig_partition_s {

@@ -56,6 +56,7 @@ wsig_relay_post(wsig_relay_t *relay, unsigned worker, uint32_t epoch,
     }
     relay->outbox[worker].last = waiting;
     relay->bytes += sizeof(*waiting) + record->size;
+    relay->outbox[worker].bytes += sizeof(*waiting) + record->size;
     return WSIG_OK;
 }
 
@@ -66,6 +67,7 @@ wsig_relay_drop_first(wsig_relay_t *relay, unsigned worker)
 
     relay->outbox[worker].first = waiting->next;
     relay->bytes -= sizeof(*waiting) + waiting->record.size;
+    relay->outbox[worker].bytes -= sizeof(*waiting) + waiting->record.size;
     free(waiting);
 }
 

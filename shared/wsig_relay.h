@@ -20,11 +20,18 @@ typedef struct wsig_relay_s {
     struct {
         wsig_waiting_t *first;
         wsig_waiting_t *last;
+        size_t bytes;
     } outbox[WSIG_WORKERS];
 } wsig_relay_t;
 
-/* More than this waits: who sends more is to be held back. */
-#define WSIG_RELAY_FULL (4 * 1024 * 1024)
+/* So much waits for one worker that who sends it texts is to be held back. */
+#define WSIG_RELAY_FULL (1024 * 1024)
+
+static inline bool
+wsig_relay_is_full(const wsig_relay_t *relay, unsigned worker)
+{
+    return relay->outbox[worker].bytes > WSIG_RELAY_FULL;
+}
 
 /* WSIG_OK: on its way.  WSIG_ABSENT: that worker is gone.  WSIG_NOMEM. */
 int wsig_relay_post(wsig_relay_t *relay, unsigned worker, uint32_t epoch,

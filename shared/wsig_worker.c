@@ -15,6 +15,8 @@
 
 static void wsig_worker_tick(wsig_worker_t *worker, wsig_time_t now);
 static void wsig_worker_bury(wsig_worker_t *worker, wsig_time_t now);
+static void wsig_worker_report_deaths(wsig_worker_t *worker, unsigned n);
+static void wsig_worker_sweep(wsig_worker_t *worker, uint32_t budget);
 static void wsig_worker_flush(wsig_worker_t *worker, wsig_time_t now);
 static void wsig_worker_leave(wsig_worker_t *worker, wsig_time_t now);
 static void wsig_worker_take(wsig_worker_t *worker, wsig_time_t now);
@@ -31,6 +33,7 @@ wsig_worker_start(wsig_worker_t **result, wsig_zone_t *zone,
                   const wsig_host_t *host, void *host_data, wsig_time_t now)
 {
     wsig_worker_t *worker = calloc(1, sizeof(*worker));
+    bool died;
     int rc;
 
     if (worker == NULL) {
@@ -40,10 +43,13 @@ wsig_worker_start(wsig_worker_t **result, wsig_zone_t *zone,
     worker->host = host;
     worker->host_data = host_data;
     worker->relay.zone = zone;
-    rc = wsig_place_claim(zone, &worker->place, &worker->epoch);
+    rc = wsig_place_claim(zone, &worker->place, &worker->epoch, &died);
     if (rc != WSIG_OK) {
         free(worker);
         return rc;
+    }
+    if (died) {
+        wsig_worker_report_deaths(worker, 1);
     }
     worker->doorbell = wsig_mailbox_open(zone, worker->place);
     worker->relay.socket = worker->doorbell;
@@ -97,6 +103,7 @@ wsig_worker_timer(wsig_worker_t *worker, wsig_time_t now)
             now);
     }
     wsig_worker_take(worker, now);
+    wsig_worker_sweep(worker, SWEEP_BUDGET);
     if (now.mono >= worker->tick_at) {
         wsig_worker_tick(worker, now);
     }
@@ -130,39 +137,52 @@ static void
 wsig_worker_bury(wsig_worker_t *worker, wsig_time_t now)
 {
     unsigned n;
-    int i;
 
-    if (now.mono >= worker->bury_at) {
-        worker->bury_at = now.mono + BURY_EVERY;
-        n = wsig_place_bury(worker->zone, worker->place);
-        if (n > 0) {
-            wsig_zone_count(worker->zone, worker->place, WSIG_COUNT_DEATHS, n);
-            worker->host->log(worker->host_data, WSIG_LOG_WARN,
-                              "a worker died; its peers are removed");
-            worker->sweep = 0;
-        }
+    if (now.mono < worker->bury_at) {
+        return;
     }
-    for (i = 0;
-         i < SWEEP_BUDGET && worker->sweep < worker->zone->shared->partitions;
-         i++) {
+    worker->bury_at = now.mono + BURY_EVERY;
+    n = wsig_place_bury(worker->zone, worker->place);
+    if (n > 0) {
+        wsig_worker_report_deaths(worker, n);
+        worker->sweep = 0;
+    }
+}
+
+static void
+wsig_worker_report_deaths(wsig_worker_t *worker, unsigned n)
+{
+    wsig_zone_count(worker->zone, worker->place, WSIG_COUNT_DEATHS, n);
+    worker->host->log(worker->host_data, WSIG_LOG_WARN,
+                      "a worker died; its peers are removed");
+}
+
+/* A few partitions at a time. */
+static void
+wsig_worker_sweep(wsig_worker_t *worker, uint32_t budget)
+{
+    uint32_t partitions = worker->zone->shared->partitions;
+
+    for (; budget > 0 && worker->sweep < partitions; budget--) {
         wsig_registry_sweep(worker->zone, worker->sweep++);
     }
-    if (worker->sweep < worker->zone->shared->partitions) {
-        worker->tick_at = now.mono; /* go on in the next round */
-    }
+    worker->again = worker->again || worker->sweep < partitions;
 }
 
 static void
 wsig_worker_flush(wsig_worker_t *worker, wsig_time_t now)
 {
     wsig_realm_t *realm, *next, *again = NULL;
-    bool more;
+    int rc;
 
     while ((realm = wsig_presence_pop(&worker->presence)) != NULL) {
-        more = realm->peers != NULL &&
-               wsig_dialect(realm->peers)->flush(worker, realm, now);
-        wsig_presence_settle(&worker->presence, realm);
-        if (more) {
+        rc = realm->peers != NULL
+                 ? wsig_dialect(realm->peers)->flush(worker, realm, now)
+                 : WSIG_OK;
+        if (rc != WSIG_NOMEM) {
+            wsig_presence_settle(&worker->presence, realm);
+        }
+        if (rc != WSIG_OK) {
             realm->next_dirty = again;
             again = realm;
         }
@@ -240,6 +260,7 @@ wsig_worker_free(wsig_worker_t *worker, wsig_time_t now)
         wsig_peer_drop(peer, now);
     }
     wsig_worker_settle(worker, now);
+    wsig_worker_sweep(worker, UINT32_MAX);
     wsig_relay_retry(&worker->relay);
     if (worker->doorbell >= 0) {
         wsig_zone_doorbell(worker->zone, worker->place, path);
@@ -366,9 +387,10 @@ wsig_worker_post(wsig_worker_t *worker, unsigned to, uint32_t epoch,
 }
 
 int
-wsig_worker_text(wsig_worker_t *worker, wsig_address_t to, uint64_t call,
+wsig_worker_text(wsig_peer_t *from, wsig_address_t to, uint64_t call,
                  wsig_frame_t *frame, wsig_time_t now)
 {
+    wsig_worker_t *worker = from->worker;
     wsig_record_t record = {.kind = WSIG_RECORD_TEXT, .to = to, .call = call};
     wsig_peer_t *peer;
     wsig_text_t text;
@@ -382,6 +404,7 @@ wsig_worker_text(wsig_worker_t *worker, wsig_address_t to, uint64_t call,
     } else {
         rc = wsig_registry_get(worker->zone, to, &slot);
         if (rc == WSIG_OK) {
+            from->behind = (uint16_t) (slot.worker + 1);
             text = wsig_frame_text(frame);
             record.size = (uint32_t) text.size;
             rc = wsig_worker_post(worker, slot.worker, slot.epoch, &record,

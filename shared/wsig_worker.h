@@ -60,7 +60,7 @@ int wsig_worker_post(wsig_worker_t *worker, unsigned to, uint32_t epoch,
 
 /* A text to a peer, wherever it is; the frame stays the caller's.
  * call: 0 for none.  WSIG_ABSENT, WSIG_NOMEM. */
-int wsig_worker_text(wsig_worker_t *worker, wsig_address_t to, uint64_t call,
+int wsig_worker_text(wsig_peer_t *from, wsig_address_t to, uint64_t call,
                      wsig_frame_t *frame, wsig_time_t now);
 
 /* Tell all but one that they are to look at a call. */

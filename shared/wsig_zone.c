@@ -22,13 +22,16 @@
 
 #define MAGIC UINT64_C(0x77736967206e6531)
 #define LAYOUT 1
+#define SUFFIX                                                                 \
+    "" /* of all names; another for each other layout, so that a               \
+        * new module starts beside workers of the old */
 #define TMPFS_MAGIC 0x01021994
 #define ATTEMPTS 100 /* of 20 ms each, to wait for another who opens */
 
 /* The folder that holds the zone, and its names in it. */
 typedef struct {
     int folder;
-    const char *name;
+    char name[NAME_MAX + 1];
     char lock[NAME_MAX + 1];
     char fresh[NAME_MAX + 1]; /* under construction */
     char bells[NAME_MAX + 1];
@@ -202,10 +205,11 @@ wsig_files_open(wsig_opening_t *opening, bool make, wsig_files_t *files)
     }
     memcpy(folder, path, slash - path + 1);
     folder[slash == path ? 1 : slash - path] = '\0';
-    files->name = slash + 1;
-    snprintf(files->lock, sizeof(files->lock), "%s.lock", files->name);
-    snprintf(files->bells, sizeof(files->bells), "%s.bells", files->name);
-    snprintf(files->fresh, sizeof(files->fresh), "%s.%d", files->name,
+    snprintf(files->name, sizeof(files->name), "%s" SUFFIX, slash + 1);
+    snprintf(files->lock, sizeof(files->lock), "%s" SUFFIX ".lock", slash + 1);
+    snprintf(files->bells, sizeof(files->bells), "%s" SUFFIX ".bells",
+             slash + 1);
+    snprintf(files->fresh, sizeof(files->fresh), "%s" SUFFIX ".%d", slash + 1,
              (int) getpid());
 
     if (make && mkdir(folder, 0711) == -1 && errno != EEXIST) {
@@ -552,7 +556,8 @@ void
 wsig_zone_doorbell(const wsig_zone_t *zone, unsigned place,
                    char path[WSIG_PATH_MAX + 24])
 {
-    snprintf(path, WSIG_PATH_MAX + 24, "%s.bells/%u", zone->path, place);
+    snprintf(path, WSIG_PATH_MAX + 24, "%s" SUFFIX ".bells/%u", zone->path,
+             place);
 }
 
 void

@@ -133,8 +133,10 @@ wsig_zone_count(const wsig_zone_t *zone, unsigned place, wsig_counter_t counter,
 }
 
 /* Claim a place for the calling thread; it stays its own until released or
- * until the thread dies.  WSIG_FULL. */
-int wsig_place_claim(wsig_zone_t *zone, unsigned *place, uint32_t *epoch);
+ * until the thread dies.  *died: the one before died in it, and nobody knew.
+ * WSIG_FULL.  (wsig_place.c) */
+int wsig_place_claim(wsig_zone_t *zone, unsigned *place, uint32_t *epoch,
+                     bool *died);
 void wsig_place_release(wsig_zone_t *zone, unsigned place);
 
 /* Does this worker live, as far as anybody noticed? */

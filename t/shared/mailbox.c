@@ -16,6 +16,7 @@
 static wsig_zone_t *zone;
 static unsigned self;
 static uint32_t epoch;
+static bool died;
 static char *body;
 static size_t room;
 
@@ -189,7 +190,7 @@ relay(void)
     wsig_place_release(zone, self);
     wsig_relay_retry(&relay);
     CHECK(relay.bytes == 0);
-    CHECK(wsig_place_claim(zone, &self, &epoch) == WSIG_OK);
+    CHECK(wsig_place_claim(zone, &self, &epoch, &died) == WSIG_OK && !died);
     is_empty(); /* a new owner begins with nothing */
     pthread_mutex_lock(&zone->shared->places[self].producers);
     CHECK(wsig_relay_post(&relay, self, epoch, &record, data) == WSIG_OK);
@@ -241,7 +242,7 @@ int
 main(void)
 {
     zone = host_zone(WSIG_ZONE_MIN);
-    CHECK(wsig_place_claim(zone, &self, &epoch) == WSIG_OK);
+    CHECK(wsig_place_claim(zone, &self, &epoch, &died) == WSIG_OK && !died);
     a_dead_producer();
     order();
     full();

@@ -26,6 +26,7 @@ static wsig_zone_t *zone;
 static wsig_realm_id_t realms[2];
 static unsigned place;
 static uint32_t epoch;
+static bool died;
 
 typedef struct {
     bool in;
@@ -167,7 +168,7 @@ full_and_swept(void)
     CHECK(wsig_registry_get(zone, at, &slot) == WSIG_ABSENT);
     wsig_registry_sweep(zone, 0);
     CHECK(wsig_registry_live(zone) == 0);
-    CHECK(wsig_place_claim(zone, &place, &epoch) == WSIG_OK);
+    CHECK(wsig_place_claim(zone, &place, &epoch, &died) == WSIG_OK);
 }
 
 /* Whatever stands in a free record, the next call in it has an id of its
@@ -257,7 +258,7 @@ int
 main(void)
 {
     zone = host_zone(WSIG_ZONE_MIN);
-    CHECK(wsig_place_claim(zone, &place, &epoch) == WSIG_OK);
+    CHECK(wsig_place_claim(zone, &place, &epoch, &died) == WSIG_OK);
     CHECK(wsig_realm_id(zone, WSIG_NATIVE, (wsig_text_t){"a.org", 5},
                         &realms[0]) == WSIG_OK);
     CHECK(wsig_realm_id(zone, WSIG_NATIVE, (wsig_text_t){"b.org", 5},

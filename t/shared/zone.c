@@ -85,6 +85,7 @@ first_and_last(void)
     struct stat st;
     unsigned place;
     uint32_t epoch;
+    bool died;
 
     CHECK(wsig_zone_check(&options, error, sizeof(error)) == WSIG_OK);
     CHECK(access(folder, F_OK) == -1 && errno == ENOENT);
@@ -94,12 +95,12 @@ first_and_last(void)
     CHECK(stat(path, &st) == 0 && (st.st_mode & 0777) == 0600);
     CHECK(wsig_zone_check(&options, error, sizeof(error)) == WSIG_OK);
     CHECK(!wsig_place_newer(one));
-    CHECK(wsig_place_claim(one, &place, &epoch) == WSIG_OK && place == 0);
+    CHECK(wsig_place_claim(one, &place, &epoch, &died) == WSIG_OK && place == 0);
     two = opened();
     CHECK(two->generation == one->generation + 1);
     CHECK(memcmp(two->shared->key, one->shared->key, 16) == 0);
     CHECK(wsig_place_lives(two, 0, epoch) && !wsig_place_newer(one));
-    CHECK(wsig_place_claim(two, &place, &epoch) == WSIG_OK && place == 1);
+    CHECK(wsig_place_claim(two, &place, &epoch, &died) == WSIG_OK && place == 1);
     CHECK(wsig_place_newer(one) && !wsig_place_newer(two));
     wsig_place_release(two, 1);
     CHECK(!wsig_place_newer(one));
@@ -320,14 +321,15 @@ full_memory(void)
     wsig_zone_t *zone;
     unsigned place;
     uint32_t epoch;
+    bool died;
 
     alloc_full(1);
     refused("No space left");
     holds("zone.lock");
     zone = opened();
     alloc_full(1);
-    CHECK(wsig_place_claim(zone, &place, &epoch) == WSIG_NOMEM);
-    CHECK(wsig_place_claim(zone, &place, &epoch) == WSIG_OK && place == 0);
+    CHECK(wsig_place_claim(zone, &place, &epoch, &died) == WSIG_NOMEM);
+    CHECK(wsig_place_claim(zone, &place, &epoch, &died) == WSIG_OK && place == 0);
     CHECK(wsig_place_lives(zone, 0, epoch));
     wsig_place_release(zone, place);
     CHECK(!wsig_place_lives(zone, 0, epoch));
