@@ -180,7 +180,7 @@ wsig_peer_event(wsig_peer_t *peer, wsig_ws_event_t *event, wsig_time_t now)
 
     switch (event->kind) {
     case WSIG_WS_TEXT:
-        if (open && wsig_peer_is_unwanted(peer)) {
+        if (peer->stage == WSIG_STAGE_HELLO && wsig_peer_is_unwanted(peer)) {
             wsig_peer_close(peer, 4403, "log in first", now);
         } else if (open) {
             wsig_worker_count(peer->worker, WSIG_COUNT_TEXTS_IN);

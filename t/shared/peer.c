@@ -365,6 +365,8 @@ broken_connections(size_t n)
     /* broken before anything was said */
     stage.conf.guests = WSIG_GUESTS_OFF;
     bob = stage_open(&stage, 1, "bob", NULL);
+    CHECK(!bob->closed); /* whoever opens it must have it in hand first */
+    stage_pass(&stage, 1);
     is_closed(bob, 4403);
     is_here(alice);
     stage_end(&stage);
