@@ -199,9 +199,13 @@ wsig_article_absent(wsig_peer_t *peer, wsig_text_t name, wsig_time_t now)
 {
     wsig_buffer_t why = {0};
 
-    wsig_put_words(&why, "user ");
-    wsig_put_string(&why, name);
-    wsig_put_words(&why, " is not here");
+    if (name.size > 0) {
+        wsig_put_words(&why, "user ");
+        wsig_put_string(&why, name);
+        wsig_put_words(&why, " is not here");
+    } else {
+        wsig_put_words(&why, "nobody has such a name");
+    }
     wsig_put(&why, "", 1);
     wsig_peer_close(peer, 4404, why.failed ? "not here" : why.data, now);
     free(why.data);
@@ -231,7 +235,7 @@ wsig_article_relay(wsig_peer_t *peer, wsig_value_t *values, wsig_time_t now)
                         "only the server says that", now);
         return;
     }
-    name = (wsig_text_t) WSIG_TEXT("of that name");
+    name = (wsig_text_t){"", 0};
     n = 0;
     if (wsig_read_nickname(&values[TARGET], copy, &name)) {
         n = wsig_registry_find(peer->worker->zone, &peer->realm_id, name, peers,
