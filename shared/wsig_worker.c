@@ -404,7 +404,10 @@ wsig_worker_text(wsig_peer_t *from, wsig_address_t to, uint64_t call,
     } else {
         rc = wsig_registry_get(worker->zone, to, &slot);
         if (rc == WSIG_OK) {
-            from->behind = (uint16_t) (slot.worker + 1);
+            if (from->behind == 0 ||
+                !wsig_relay_is_full(&worker->relay, from->behind - 1u)) {
+                from->behind = (uint16_t) (slot.worker + 1);
+            } /* else it is behind with another of the same user's */
             text = wsig_frame_text(frame);
             record.size = (uint32_t) text.size;
             rc = wsig_worker_post(worker, slot.worker, slot.epoch, &record,
