@@ -142,6 +142,48 @@ against_a_list(void)
     }
 }
 
+/* A slot that is not empty lengthens the look-up of every absent name. */
+static void
+all_is_empty(void)
+{
+    const wsig_slot_t *slots = wsig_zone_at(zone, zone->shared->slots_at);
+    uint32_t i;
+
+    CHECK(zone->shared->partitions == 1);
+    CHECK(wsig_registry_live(zone) == 0);
+    for (i = 0; i < WSIG_PARTITION_SLOTS; i++) {
+        CHECK(slots[i].state == WSIG_SLOT_EMPTY, "slot %u", i);
+    }
+}
+
+/* Full once, and empty again, whoever goes first: no trace is left. */
+static void
+full_and_left(int step)
+{
+    static wsig_address_t at[WSIG_PARTITION_SLOTS];
+    wsig_slot_t slot = {.realm = realms[0],
+                        .worker = (uint16_t) place,
+                        .epoch = epoch},
+                holder;
+    wsig_address_t holder_at;
+    int i;
+
+    for (i = 0; i < WSIG_PARTITION_SLOTS; i++) {
+        slot.name_size = (uint8_t) sprintf(slot.name, "one of %d", i);
+        CHECK(wsig_registry_add(zone, &slot, &at[i], &holder, &holder_at) ==
+              WSIG_OK);
+    }
+    slot.name_size = (uint8_t) sprintf(slot.name, "one more");
+    CHECK(wsig_registry_add(zone, &slot, &at[0], &holder, &holder_at) ==
+          WSIG_FULL);
+    for (i = 0; i < WSIG_PARTITION_SLOTS; i++) {
+        CHECK(wsig_registry_remove(
+                  zone, at[(i * step) & (WSIG_PARTITION_SLOTS - 1)]) ==
+              WSIG_OK);
+    }
+    all_is_empty();
+}
+
 /* Nobody more than there is room for; then all of a dead worker's go. */
 static void
 full_and_swept(void)
@@ -167,7 +209,7 @@ full_and_swept(void)
     CHECK(n == 0);
     CHECK(wsig_registry_get(zone, at, &slot) == WSIG_ABSENT);
     wsig_registry_sweep(zone, 0);
-    CHECK(wsig_registry_live(zone) == 0);
+    all_is_empty();
     CHECK(wsig_place_claim(zone, &place, &epoch, &died) == WSIG_OK);
 }
 
@@ -265,6 +307,9 @@ main(void)
                         &realms[1]) == WSIG_OK);
     against_a_list();
     full_and_swept();
+    full_and_left(1);
+    full_and_left(WSIG_PARTITION_SLOTS - 1);
+    full_and_left(1597);
     half_filled_records();
     torn_lists();
     wsig_place_release(zone, place);
