@@ -69,11 +69,16 @@ static void
 nicknames(size_t n)
 {
     static const char *const texts[] = {
-        "{\"nickname\":\"a<b\"}",        "{\"nickname\":\"a>b\"}",
-        "{\"nickname\":\"a&b\"}",        "{\"nickname\":\"a\\\"b\"}",
-        "{\"nickname\":\"a'b\"}",        "{\"nickname\":\"a\\\\b\"}",
-        "{\"nickname\":\"a\\u003cb\"}",  "{\"nickname\":\"\"}",
-        "{\"nickname\":7}",              "{\"nickname\":null}",
+        "{\"nickname\":\"a<b\"}",
+        "{\"nickname\":\"a>b\"}",
+        "{\"nickname\":\"a&b\"}",
+        "{\"nickname\":\"a\\\"b\"}",
+        "{\"nickname\":\"a'b\"}",
+        "{\"nickname\":\"a\\\\b\"}",
+        "{\"nickname\":\"a\\u003cb\"}",
+        "{\"nickname\":\"\"}",
+        "{\"nickname\":7}",
+        "{\"nickname\":null}",
         "{\"nickname\":[\"a\"]}",
     };
     char text[600];
@@ -120,8 +125,8 @@ targets(size_t n)
 {
     static const char nobody[] = "nobody has such a name";
     static const char *const names[] = {
-        "a<b",  "a>b",       "a&b",           "a\\\"b", "a'b", "a\\\\b", "",
-        " bob", "a\\u0007b", "\\u202ebob",
+        "a<b",    "a>b", "a&b",  "a\\\"b",    "a'b",
+        "a\\\\b", "",    " bob", "a\\u0007b", "\\u202ebob",
     };
     static const char *const no_strings[] = {
         "{'target':7,'sdp':'x'}",       "{'target':null,'sdp':'x'}",

@@ -185,9 +185,9 @@ short_memory(size_t n, long at)
     CHECK(a->code == 0 && b->code == 0 && !a->closed && !b->closed);
     stage_pass(&stage, 110);
     for (i = 0; i < 2; i++) {
-        text = EXPECTS(i == 0 ? a : b,
-                       "{'type':'presence','left':[],'changed':[],"
-                       "'count':14}");
+        text =
+            EXPECTS(i == 0 ? a : b, "{'type':'presence','left':[],'changed':[],"
+                                    "'count':14}");
         CHECK(strstr(text, joined[0]) != NULL &&
               strstr(text, joined[11]) != NULL);
     }

@@ -69,9 +69,8 @@ unwanted(wsig_dialect_t dialect, bool speaks)
                                      none_timer, none_log};
     wsig_zone_t *zone = host_zone(WSIG_ZONE_MIN);
     wsig_conf_t conf = {0};
-    wsig_admission_t admission = {.conf = &conf,
-                                  .dialect = dialect,
-                                  .realm = WSIG_TEXT("example.org")};
+    wsig_admission_t admission = {
+        .conf = &conf, .dialect = dialect, .realm = WSIG_TEXT("example.org")};
     wsig_time_t now = {1000000, 0};
     frames_t frames = {0};
     wsig_worker_t *worker;
@@ -242,6 +241,55 @@ pipelined(size_t n, int way, wsig_dialect_t dialect, uint32_t rate)
     stage_end(&stage);
 }
 
+/* Once the name is had, what waited for it waits no longer. */
+static void
+at_once(size_t n)
+{
+    client_t *holder, *second;
+    int i;
+
+    stage_begin(&stage, n);
+    holder = stage_guest(&stage, 0, "alice");
+    holder->mute = true;
+    second = stage_open(&stage, 1, "alice", NULL);
+    client_says(second, "{'type':'hello','name':'alice','watch':'none'}");
+    client_says(second, "{'type':'lookup','name':'u'}");
+    for (i = 0; i < 22 && second->n_texts == 0; i++) {
+        stage_pass(&stage, 100);
+    }
+    CHECK(holder->code == 1001);
+    EXPECTS(second, "{'type':'welcome'}");
+    EXPECTS(second, "{'type':'user','name':'u'}");
+    CHECK(!second->held);
+    stage_end(&stage);
+}
+
+/* Who claims a name was let in when there was room: those who come later do
+ * not put him out. */
+static void
+a_full_realm(size_t n)
+{
+    client_t *holder, *second, *third, *fourth;
+
+    stage_begin(&stage, n);
+    stage.conf.max_peers = 2;
+    holder = stage_guest(&stage, 0, "alice");
+    holder->mute = true;
+    second = stage_open(&stage, 1, "alice", NULL);
+    client_says(second, "{'type':'hello','name':'alice','watch':'none'}");
+    stage_settle(&stage);
+    third = stage_guest(&stage, 1, "bob");
+    fourth = stage_open(&stage, 1, "carol", NULL);
+    client_says(fourth, "{'type':'hello','name':'carol','watch':'none'}");
+    stage_settle(&stage);
+    CHECK(fourth->code == 1013, "%d", fourth->code);
+    stage_pass(&stage, 2500);
+    CHECK(holder->code == 1001 && second->code == 0, "%d", second->code);
+    EXPECTS(second, "{'type':'welcome','name':'alice'}");
+    CHECK(third->code == 0);
+    stage_end(&stage);
+}
+
 /* ------------------------------------------------------------ tokens */
 
 static int
@@ -373,6 +421,8 @@ main(void)
             pipelined(n, way, WSIG_ARTICLE, 0);
             pipelined(n, way, WSIG_ARTICLE, 10);
         }
+        at_once(n);
+        a_full_realm(n);
         no_rate(n);
         the_edge_of_a_burst(n);
         held_before_hello(n);

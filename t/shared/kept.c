@@ -172,8 +172,7 @@ reconnects(size_t n, const char *identity, bool with_ref)
     bob = stage_guest(&stage, 1, "bob");
     for (i = 0; i < 200; i++) {
         alice = stage_open(&stage, (size_t) i, "alice", identity);
-        client_says(alice,
-                    "{'type':'hello','name':'alice','watch':'none'}");
+        client_says(alice, "{'type':'hello','name':'alice','watch':'none'}");
         stage_settle(&stage);
         EXPECTS(alice, "{'type':'welcome'}");
         for (j = 0; j < 16; j++) {

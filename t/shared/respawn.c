@@ -56,9 +56,9 @@ two_peers(void *arg)
     host_t *host = arg;
 
     CHECK(host_start(host, stage.zone) == WSIG_OK);
-    client_says(client_open(host, "vic", &stage.conf, WSIG_NATIVE,
-                            "example.org", NULL),
-                "{'type':'hello','name':'vic','watch':'none'}");
+    client_says(
+        client_open(host, "vic", &stage.conf, WSIG_NATIVE, "example.org", NULL),
+        "{'type':'hello','name':'vic','watch':'none'}");
     client_says(client_open(host, "vera", &stage.conf, WSIG_NATIVE,
                             "example.org", "vera"),
                 "{'type':'hello','watch':'none'}");
