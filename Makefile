@@ -127,6 +127,7 @@ install: all
 	install -D -m 644 $(MODULE) -t $(DESTDIR)/usr/lib/nginx/modules
 	install -d $(SHARE)/html $(SHARE)/config
 	cp -R html/. $(SHARE)/html
+	chmod -R u=rwX,go=rX $(SHARE)/html # whatever the checkout has
 	install -m 644 config/*.conf $(SHARE)/config
 
 clean:

@@ -72,6 +72,7 @@ ngx_http_webrtc_signal_init_zone(ngx_cycle_t *cycle)
     options.size = wmcf->size;
     options.uid = geteuid();
     options.gid = getegid();
+    options.instance = (const char *) cycle->conf_file.data;
     options.warn = ngx_http_webrtc_signal_zone_warn;
     options.ctx = cycle->log;
 

@@ -215,6 +215,8 @@ typedef struct wsig_zone_options_s {
     size_t size;      /* of the user table */
     uid_t uid;        /* the workers' user and group: own the doorbells */
     gid_t gid;
+    const char *instance; /* which server this is, in words: the path of its
+                           * configuration, say; NULL: not told */
     void (*warn)(void *ctx, const char *text); /* may be NULL */
     void *ctx;
 } wsig_zone_options_t;

@@ -631,7 +631,9 @@ wsig_peer_log_end(wsig_peer_t *peer, wsig_time_t now)
     }
     wsig_put_words(&line, " of ");
     wsig_put_string(&line, wsig_peer_realm(peer));
-    wsig_put_words(&line, " left after ");
+    wsig_put_words(&line, peer->stage == WSIG_STAGE_JOINED
+                              ? " left after "
+                              : " did not come in, after ");
     wsig_put_number(&line, (now.mono - peer->opened) / 1000);
     wsig_put_words(&line, " s");
     if (peer->closed != 0) {

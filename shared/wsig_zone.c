@@ -18,13 +18,11 @@
 
 #include "wsig_zone.h"
 #include "wsig_call.h"
+#include "wsig_mailbox.h"
 #include "wsig_registry.h"
 
 #define MAGIC UINT64_C(0x77736967206e6531)
-#define LAYOUT 1
-#define SUFFIX                                                                 \
-    "" /* of all names; another for each other layout, so that a               \
-        * new module starts beside workers of the old */
+#define LAYOUT 1 /* counts changes of meaning: sizes count by themselves */
 #define TMPFS_MAGIC 0x01021994
 #define ATTEMPTS 100 /* of 20 ms each, to wait for another who opens */
 
@@ -41,6 +39,7 @@ typedef struct {
     const wsig_zone_options_t *options;
     char *error;
     size_t error_size;
+    char path[WSIG_ZONE_PATH];
 } wsig_opening_t;
 
 static int wsig_fail(wsig_opening_t *opening, const char *format, ...)
@@ -67,37 +66,82 @@ wsig_zone_default_path(const char *server, char path[WSIG_PATH_MAX + 1])
              (unsigned) geteuid(), server);
 }
 
-int
-wsig_zone_open(wsig_zone_t **result, const wsig_zone_options_t *options,
-               char *error, size_t error_size)
+/* What two modules have to agree on to use one zone. */
+static uint32_t
+wsig_zone_layout(void)
 {
-    wsig_opening_t opening = {options, error, error_size};
+    const uint64_t parts[] = {
+        LAYOUT,
+        sizeof(wsig_shared_t),
+        sizeof(wsig_place_t),
+        sizeof(wsig_partition_t),
+        sizeof(wsig_slot_t),
+        sizeof(wsig_call_t),
+        sizeof(wsig_record_t),
+        offsetof(wsig_slot_t, name),
+        offsetof(wsig_call_t, ringers),
+        wsig_calls_size(1),
+        wsig_changes_size(1),
+        WSIG_PARTITION_SLOTS,
+        WSIG_RING_SIZE,
+        WSIG_CALL_SHARE,
+    };
+    const uint8_t *bytes = (const uint8_t *) parts;
+    uint32_t hash = 2166136261u; /* FNV-1a */
+    size_t i;
+
+    for (i = 0; i < sizeof(parts); i++) {
+        hash = (hash ^ bytes[i]) * 16777619u;
+    }
+    return hash;
+}
+
+static int
+wsig_path_check(wsig_opening_t *opening)
+{
+    const char *path = opening->options->path;
+
+    if (path[0] != '/' || path[strlen(path) - 1] == '/' ||
+        strlen(path) > WSIG_PATH_MAX) {
+        return wsig_fail(opening,
+                         "the zone's path \"%s\" must be absolute, name a "
+                         "file and have at most %d characters",
+                         path, WSIG_PATH_MAX);
+    }
+    strcpy(opening->path, path);
+    return WSIG_OK;
+}
+
+static int
+wsig_zone_open_at(wsig_opening_t *opening, wsig_zone_t **result)
+{
+    const wsig_zone_options_t *options = opening->options;
     wsig_files_t files;
     wsig_zone_t *zone;
     int rc;
 
     zone = calloc(1, sizeof(*zone));
     if (zone == NULL) {
-        return wsig_fail(&opening, "out of memory");
+        return wsig_fail(opening, "out of memory");
     }
     zone->file = -1;
     zone->lock = -1;
     zone->uid = options->uid;
     zone->gid = options->gid;
-    rc = wsig_files_open(&opening, true, &files);
+    rc = wsig_files_open(opening, true, &files);
     if (rc != WSIG_OK) {
         free(zone);
         return rc;
     }
-    strcpy(zone->path, options->path);
-    rc = wsig_zone_attach(&opening, &files, zone);
+    strcpy(zone->path, opening->path);
+    rc = wsig_zone_attach(opening, &files, zone);
     if (rc == WSIG_OK) {
-        rc = wsig_bells_make(&opening, &files);
+        rc = wsig_bells_make(opening, &files);
     }
     if (rc == WSIG_OK) {
         zone->mac = EVP_MAC_fetch(NULL, "SIPHASH", NULL);
         if (zone->mac == NULL) {
-            rc = wsig_fail(&opening, "OpenSSL has no SipHash here");
+            rc = wsig_fail(opening, "OpenSSL has no SipHash here");
         }
     }
     close(files.folder);
@@ -110,15 +154,50 @@ wsig_zone_open(wsig_zone_t **result, const wsig_zone_options_t *options,
     return WSIG_OK;
 }
 
+/* Where workers of another version use the path, ours get another beside it,
+ * and stay there for as long as it is in use. */
+int
+wsig_zone_open(wsig_zone_t **result, const wsig_zone_options_t *options,
+               char *error, size_t error_size)
+{
+    wsig_opening_t opening = {options, error, error_size, ""};
+    char other[WSIG_ZONE_PATH];
+    int rc;
+
+    rc = wsig_path_check(&opening);
+    if (rc != WSIG_OK) {
+        return rc;
+    }
+    snprintf(other, sizeof(other), "%s.%08x", options->path,
+             (unsigned) wsig_zone_layout());
+    if (access(other, F_OK) == 0) {
+        strcpy(opening.path, other);
+    }
+    rc = wsig_zone_open_at(&opening, result);
+    if (rc == WSIG_TAKEN) {
+        wsig_zone_warn(&opening,
+                       "the zone \"%s\" is used by another version of this "
+                       "module; \"%s\" is made, and the users of the two do "
+                       "not meet",
+                       opening.path, other);
+        strcpy(opening.path, other);
+        rc = wsig_zone_open_at(&opening, result);
+    }
+    return rc;
+}
+
 int
 wsig_zone_check(const wsig_zone_options_t *options, char *error,
                 size_t error_size)
 {
-    wsig_opening_t opening = {options, error, error_size};
+    wsig_opening_t opening = {options, error, error_size, ""};
     wsig_files_t files;
     int rc;
 
-    rc = wsig_files_open(&opening, false, &files);
+    rc = wsig_path_check(&opening);
+    if (rc == WSIG_OK) {
+        rc = wsig_files_open(&opening, false, &files);
+    }
     if (rc == WSIG_OK && files.folder != -1) {
         close(files.folder);
     }
@@ -152,6 +231,7 @@ wsig_zone_close(wsig_zone_t *zone)
     /* Processes that inherited our lock still hold it; so a lock of its own
      * tells whether anybody is left.  (Workers without the right to remove
      * anything fail here, which is as well.) */
+    strcpy(opening.path, zone->path);
     options.path = zone->path;
     opening.options = &options;
     if (wsig_files_open(&opening, false, &files) == WSIG_OK &&
@@ -173,7 +253,7 @@ wsig_zone_close(wsig_zone_t *zone)
 static bool
 wsig_parent_is_there(const char *folder)
 {
-    char parent[WSIG_PATH_MAX + 1];
+    char parent[WSIG_ZONE_PATH];
     char *slash;
 
     strcpy(parent, folder);
@@ -191,25 +271,18 @@ wsig_parent_is_there(const char *folder)
 static int
 wsig_files_open(wsig_opening_t *opening, bool make, wsig_files_t *files)
 {
-    char folder[WSIG_PATH_MAX + 1];
-    const char *path = opening->options->path;
+    char folder[WSIG_ZONE_PATH];
+    const char *path = opening->path;
     const char *slash = strrchr(path, '/');
     struct stat st;
 
     files->folder = -1;
-    if (path[0] != '/' || slash[1] == '\0' || strlen(path) > WSIG_PATH_MAX) {
-        return wsig_fail(opening,
-                         "the zone's path \"%s\" must be absolute, name a "
-                         "file and have at most %d characters",
-                         path, WSIG_PATH_MAX);
-    }
     memcpy(folder, path, slash - path + 1);
     folder[slash == path ? 1 : slash - path] = '\0';
-    snprintf(files->name, sizeof(files->name), "%s" SUFFIX, slash + 1);
-    snprintf(files->lock, sizeof(files->lock), "%s" SUFFIX ".lock", slash + 1);
-    snprintf(files->bells, sizeof(files->bells), "%s" SUFFIX ".bells",
-             slash + 1);
-    snprintf(files->fresh, sizeof(files->fresh), "%s" SUFFIX ".%d", slash + 1,
+    snprintf(files->name, sizeof(files->name), "%s", slash + 1);
+    snprintf(files->lock, sizeof(files->lock), "%s.lock", slash + 1);
+    snprintf(files->bells, sizeof(files->bells), "%s.bells", slash + 1);
+    snprintf(files->fresh, sizeof(files->fresh), "%s.%d", slash + 1,
              (int) getpid());
 
     if (make && mkdir(folder, 0711) == -1 && errno != EEXIST) {
@@ -251,13 +324,13 @@ wsig_zone_attach(wsig_opening_t *opening, wsig_files_t *files,
     zone->lock = openat(files->folder, files->lock,
                         O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (zone->lock == -1) {
-        return wsig_fail(opening, "cannot open \"%s.lock\": %s",
-                         opening->options->path, strerror(errno));
+        return wsig_fail(opening, "cannot open \"%s.lock\": %s", opening->path,
+                         strerror(errno));
     }
     if (fstat(zone->lock, &st) == -1 || !S_ISREG(st.st_mode) ||
         st.st_uid != geteuid()) {
         return wsig_fail(opening, "\"%s.lock\" belongs to another user",
-                         opening->options->path);
+                         opening->path);
     }
     for (i = 0; i < ATTEMPTS; i++) {
         if (flock(zone->lock, LOCK_EX | LOCK_NB) == 0) {
@@ -280,13 +353,13 @@ wsig_zone_attach(wsig_opening_t *opening, wsig_files_t *files,
     return wsig_fail(opening,
                      "the zone \"%s\" is held by a running server, but "
                      "its file is gone; stop that server first",
-                     opening->options->path);
+                     opening->path);
 }
 
 static int
 wsig_zone_make(wsig_opening_t *opening, wsig_files_t *files, wsig_zone_t *zone)
 {
-    const char *path = opening->options->path;
+    const char *path = opening->path;
     wsig_zone_t fresh = *zone;
     wsig_shared_t plan;
     struct statfs fs;
@@ -332,6 +405,10 @@ wsig_zone_make(wsig_opening_t *opening, wsig_files_t *files, wsig_zone_t *zone)
         return wsig_fail(opening, "cannot map the zone \"%s\": %s", path,
                          strerror(rc));
     }
+    if (opening->options->instance != NULL) {
+        snprintf(plan.instance, sizeof(plan.instance), "%s",
+                 opening->options->instance);
+    }
     rc = wsig_zone_fill(&fresh, &plan);
     munmap(fresh.shared, fresh.size);
     close(fresh.file);
@@ -351,7 +428,7 @@ wsig_zone_make(wsig_opening_t *opening, wsig_files_t *files, wsig_zone_t *zone)
 static int
 wsig_zone_join(wsig_opening_t *opening, wsig_files_t *files, wsig_zone_t *zone)
 {
-    const char *path = opening->options->path;
+    const char *path = opening->path;
     wsig_shared_t *shared;
     struct stat st, ns;
 
@@ -379,8 +456,10 @@ wsig_zone_join(wsig_opening_t *opening, wsig_files_t *files, wsig_zone_t *zone)
                          strerror(errno));
     }
     zone->shared = shared;
-    if (shared->magic != MAGIC || shared->layout != LAYOUT ||
-        shared->file_size != zone->size) {
+    if (shared->magic == MAGIC && shared->layout != wsig_zone_layout()) {
+        return WSIG_TAKEN;
+    }
+    if (shared->magic != MAGIC || shared->file_size != zone->size) {
         return wsig_fail(opening, "\"%s\" is no zone of this version", path);
     }
     if (stat("/proc/self/ns/pid", &ns) == 0 &&
@@ -389,6 +468,15 @@ wsig_zone_join(wsig_opening_t *opening, wsig_files_t *files, wsig_zone_t *zone)
                          "the zone \"%s\" is used in another PID namespace: "
                          "choose another path",
                          path);
+    }
+    if (opening->options->instance != NULL &&
+        strncmp(shared->instance, opening->options->instance,
+                sizeof(shared->instance) - 1) != 0) {
+        wsig_zone_warn(opening,
+                       "the zone \"%s\" is used by \"%s\" too: users of "
+                       "realms of the same name meet, whoever let them in; "
+                       "give each server a path of its own",
+                       path, shared->instance);
     }
     if (shared->table_size != opening->options->size) {
         wsig_zone_warn(opening,
@@ -412,7 +500,7 @@ wsig_zone_lay_out(wsig_shared_t *shared, size_t table_size)
     struct stat ns;
 
     memset(shared, 0, sizeof(*shared));
-    shared->layout = LAYOUT;
+    shared->layout = wsig_zone_layout();
     shared->table_size = table_size;
     shared->partitions =
         table_size / (WSIG_PARTITION_SLOTS * sizeof(wsig_slot_t));
@@ -556,8 +644,7 @@ void
 wsig_zone_doorbell(const wsig_zone_t *zone, unsigned place,
                    char path[WSIG_PATH_MAX + 24])
 {
-    snprintf(path, WSIG_PATH_MAX + 24, "%s" SUFFIX ".bells/%u", zone->path,
-             place);
+    snprintf(path, WSIG_PATH_MAX + 24, "%s.bells/%u", zone->path, place);
 }
 
 void

@@ -39,6 +39,8 @@
 #define WSIG_PARTITION_SLOTS 4096
 #define WSIG_CALL_SHARE 2 /* one call record for so many slots */
 
+#define WSIG_ZONE_PATH (WSIG_PATH_MAX + 10) /* with .LAYOUT behind it */
+
 typedef enum {
     WSIG_COUNT_CONNECTIONS,
     WSIG_COUNT_TEXTS_IN,
@@ -83,6 +85,7 @@ typedef struct wsig_shared_s {
     uint64_t calls_at;
     uint64_t records_at;
     uint64_t rings_at;
+    char instance[128]; /* the server that made it, NUL-terminated */
     uint8_t key[16];
     _Atomic uint32_t generation;
     _Atomic int64_t sweep_at; /* when calls are looked through next */
@@ -98,7 +101,7 @@ struct wsig_zone_s {
     uint32_t generation;
     uid_t uid;
     gid_t gid;
-    char path[WSIG_PATH_MAX + 1];
+    char path[WSIG_ZONE_PATH];
 };
 
 static inline void *

@@ -177,6 +177,30 @@ leftovers(void)
 
 /* While somebody uses the zone nothing is made anew, and nothing but that zone
  * is joined. */
+/* Workers of another version are left alone, and found again by their like. */
+static void
+another_version(void)
+{
+    wsig_zone_t *old = opened(), *one, *two;
+    char lock[WSIG_ZONE_PATH + 8];
+
+    old->shared->layout++;
+    CHECK(open_sized(&one, WSIG_ZONE_MIN) == WSIG_OK, "%s", error);
+    CHECK(strcmp(one->path, path) != 0);
+    CHECK(strstr(warned, "another version") != NULL, "%s", warned);
+    wsig_zone_close(old);
+    two = opened();
+    CHECK(strcmp(one->path, two->path) == 0);
+    CHECK(two->generation == one->generation + 1);
+    snprintf(lock, sizeof(lock), "%s.lock", one->path);
+    wsig_zone_close(one);
+    wsig_zone_close(two);
+    CHECK(unlink(lock) == 0); /* it stays, as the other does */
+    one = opened();
+    CHECK(strcmp(one->path, path) == 0);
+    wsig_zone_close(one);
+}
+
 static void
 foreign(void)
 {
@@ -206,9 +230,6 @@ foreign(void)
     zone->shared->pid_namespace++;
     refused("another PID namespace");
     zone->shared->pid_namespace--;
-    zone->shared->layout++;
-    refused("is no zone of this version");
-    zone->shared->layout--;
     wsig_zone_close(opened());
 
     CHECK(chmod(folder, 0777) == 0);
@@ -347,6 +368,7 @@ main(void)
     another_size();
     leftovers();
     foreign();
+    another_version();
     wrong_paths();
     inherited();
     racing_openers();
