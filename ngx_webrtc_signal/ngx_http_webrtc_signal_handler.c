@@ -21,7 +21,7 @@ static ngx_int_t ngx_http_webrtc_signal_identity(ngx_http_request_t *r,
 static ngx_int_t ngx_http_webrtc_signal_realm(ngx_http_request_t *r,
     wsig_text_t *realm);
 static ngx_int_t ngx_http_webrtc_signal_refuse(ngx_http_request_t *r,
-    wsig_reply_t *reply);
+    wsig_request_t *request, wsig_reply_t *reply);
 static ngx_int_t ngx_http_webrtc_signal_switch(ngx_http_request_t *r,
     wsig_reply_t *reply);
 static void ngx_http_webrtc_signal_flush(ngx_http_request_t *r);
@@ -76,7 +76,7 @@ ngx_http_webrtc_signal_handler(ngx_http_request_t *r)
     }
 
     if (reply.status != NGX_HTTP_SWITCHING_PROTOCOLS) {
-        return ngx_http_webrtc_signal_refuse(r, &reply);
+        return ngx_http_webrtc_signal_refuse(r, &request, &reply);
     }
 
     ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_webrtc_signal_ctx_t));
@@ -347,7 +347,8 @@ ngx_http_webrtc_signal_realm(ngx_http_request_t *r, wsig_text_t *realm)
 
 
 static ngx_int_t
-ngx_http_webrtc_signal_refuse(ngx_http_request_t *r, wsig_reply_t *reply)
+ngx_http_webrtc_signal_refuse(ngx_http_request_t *r, wsig_request_t *request,
+    wsig_reply_t *reply)
 {
     ngx_int_t   rc;
     ngx_uint_t  level;
@@ -359,7 +360,8 @@ ngx_http_webrtc_signal_refuse(ngx_http_request_t *r, wsig_reply_t *reply)
             ? NGX_LOG_ERR : NGX_LOG_INFO;
 
     ngx_log_error(level, r->connection->log, 0,
-                  "webrtc signal refused: %s", reply->why);
+                  "webrtc signal refused: %s, origin: \"%*s\"", reply->why,
+                  request->origin.size, request->origin.data);
 
     rc = NGX_OK;
 
