@@ -52,7 +52,7 @@ async function plays(person) {
   const frames = () => person.page.locator('video').evaluate((video) =>
     (video.videoWidth > 0 && !video.paused
       ? video.getVideoPlaybackQuality().totalVideoFrames : 0));
-  await until(async () => await frames() > 5, 10000, 'the picture to play');
+  await until(async () => await frames() > 5, 30000, 'the picture to play');
 }
 
 onEachServer({}, tests);

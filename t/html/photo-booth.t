@@ -86,7 +86,7 @@ const tests = {
 
 async function open(c) {
   const person = await c.person('alice', { path: '/webrtc/photo-booth.html' });
-  await until(() => person.button('Take a picture').isEnabled(), 10000,
+  await until(() => person.button('Take a picture').isEnabled(), 30000,
               'the camera');
   return person;
 }

@@ -23,7 +23,7 @@ const { servers, startServer, until } = require('./server');
 const { attempt, later } = require('./tap');
 
 const CHROMIUM = process.env.WSIG_CHROMIUM || '/usr/bin/chromium';
-const WAIT = 10000;
+const WAIT = 30000; /* a busy machine takes its time */
 
 /* The strictest policy that the pages promise to live under. */
 const POLICY = "default-src 'self'; img-src 'self' blob:; "
@@ -60,7 +60,7 @@ function inOwnNetwork() {
  * after it.  options: startServer's, or a function that makes them ready.  ms:
  * of one test.  Under /webrtc/ the policy holds.
  */
-function onEachServer(options, tests, ms = 45000) {
+function onEachServer(options, tests, ms = 90000) {
   for (const server of servers) {
     later(() => runOn(server, options, tests, ms));
   }
