@@ -83,7 +83,7 @@ int wsig_realm_id(const wsig_zone_t *zone, wsig_dialect_t dialect,
 int wsig_name_hash(const wsig_zone_t *zone, const wsig_realm_id_t *realm,
                    wsig_text_t name, uint32_t *hash);
 
-/* Register a peer: realm, name, worker, epoch, local, flags of *peer are
+/* Register a peer: realm, name, worker, epoch and flags of *peer are
  * filled in by the caller.  WSIG_OK sets *address.  WSIG_TAKEN: a guest asks
  * for a name that somebody has; *holder is a copy of his slot and
  * *holder_at its address.  WSIG_FULL: no room, or too many peers of one user.
