@@ -24,9 +24,13 @@ CORE = $(wildcard shared/*.c)
 HELP = $(wildcard t/lib/*.c)
 TEST = $(wildcard t/shared/*.c)
 NGINX = $(wildcard ngx_webrtc_signal/*.c)
-MODULE = build/ngx_http_webrtc_signal_module.so
+APACHE = $(wildcard mod_webrtc_signal/*.c)
+APACHE_TEST = $(wildcard t/apache/*.c)
+NGINX_MODULE = build/ngx_http_webrtc_signal_module.so
+APACHE_MODULE = $(if $(APACHE),build/mod_webrtc_signal.so)
 
-all: build/libwsig.a $(MODULE)
+all: build/libwsig.a $(NGINX_MODULE) $(APACHE_MODULE) \
+	$(APACHE_TEST:t/apache/%.c=build/%.so)
 
 # Objects of three kinds; each compiler run notes which headers it read.
 
@@ -66,11 +70,32 @@ build/nginx/Makefile: ngx_webrtc_signal/config $(NGINX_SRC)/conf_flags Makefile
 	    || { tail $(CURDIR)/build/nginx/configure.log; rm -f $(CURDIR)/$@; \
 	    exit 1; }
 
-$(MODULE): build/nginx/Makefile build/libwsig.a $(NGINX) \
+$(NGINX_MODULE): build/nginx/Makefile build/libwsig.a $(NGINX) \
 		$(wildcard ngx_webrtc_signal/*.h shared/*.h)
 	$(MAKE) -s -C $(NGINX_SRC) -f $(CURDIR)/build/nginx/Makefile modules
 	@! nm -u build/nginx/$(@F) | grep wsig_ # or nginx would not load it
 	cp build/nginx/$(@F) $@.new && mv $@.new $@ # a running nginx maps it
+
+# What httpd looks up in a module is one record, which its headers do not mark
+# as visible: the linker hides the rest.
+
+APACHE_FLAGS = -Wno-unused-parameter -fvisibility=default \
+	-I$(shell apxs -q INCLUDEDIR) \
+	$(shell apr-1-config --cppflags --includes)
+build/o/gcc/mod_webrtc_signal/%.o build/o/clang/mod_webrtc_signal/%.o \
+build/o/gcc/t/apache/%.o build/o/clang/t/apache/%.o: CFLAGS += $(APACHE_FLAGS)
+
+APACHE_LINK = echo '{ global: *_module; local: *; };' | $(CC) -shared \
+	-Wl,-z,relro -Wl,-z,now -Wl,--version-script=/dev/stdin -o $@.new $^
+
+build/mod_webrtc_signal.so: $(APACHE:%.c=build/o/gcc/%.o) build/libwsig.a
+	$(APACHE_LINK) -lssl -lcrypto -lpthread -ldl
+	@! nm -u $@.new | grep wsig_ # or httpd would not load it
+	mv $@.new $@ # a running httpd maps it
+
+build/mod_%.so: build/o/gcc/t/apache/mod_%.o
+	$(APACHE_LINK)
+	mv $@.new $@
 
 # Tests in C: all of t/lib goes into each.
 
@@ -97,7 +122,8 @@ tsan: build/tsan/t/threads
 
 # clang's opinion: compiled, not linked.
 
-clang: $(patsubst %.c,build/o/clang/%.o,$(CORE) $(HELP) $(TEST) $(NGINX))
+clang: $(patsubst %.c,build/o/clang/%.o,$(CORE) $(HELP) $(TEST) $(NGINX) \
+	$(APACHE) $(APACHE_TEST))
 
 build/o/clang/ngx_webrtc_signal/%.o: CFLAGS = -O2 -fPIC $(WARN) \
 	-Wno-unused-parameter -Ibuild/nginx \
@@ -126,7 +152,9 @@ demo:
 
 SHARE = $(DESTDIR)/usr/share/webrtc-signal
 install: all
-	install -D -m 644 $(MODULE) -t $(DESTDIR)/usr/lib/nginx/modules
+	install -D -m 644 $(NGINX_MODULE) -t $(DESTDIR)/usr/lib/nginx/modules
+	install -D -m 644 $(APACHE_MODULE) \
+	    -t $(DESTDIR)$(shell apxs -q LIBEXECDIR)
 	install -d $(SHARE)/html $(SHARE)/config
 	cp -R html/. $(SHARE)/html
 	chmod -R u=rwX,go=rX $(SHARE)/html # whatever the checkout has
