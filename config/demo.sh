@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A server to try: config/demo.sh [nginx], after `make`.
+# A server to try: config/demo.sh [nginx|apache], after `make`.
 #
-# Runs nginx and coturn, with the configurations of this folder, until Ctrl-C
+# Runs it and coturn, with the configurations of this folder, until Ctrl-C
 # or SIGTERM; then nothing of them is left.  All that they write stands in two
 # folders that are removed, and they use none of the system's configuration.
 #
@@ -11,27 +11,29 @@
 
 set -euo pipefail
 
+server=${1:-nginx}
 https=${HTTPS_PORT:-8443}
 turn=${TURN_PORT:-3478}
 turns=${TURNS_PORT:-5349}
 host=${DEMO_HOST:-localhost}
 top=$(cd "$(dirname "$0")/.." && pwd)
 folder= # html, configuration, certificate, secret, logs
-shared= # the memory that nginx's workers share
+shared= # the memory that the server's workers share
 addresses=() # of $host
 children=() # each leads a process group of its own
 
 main() {
-    [ "${1:-nginx}" = nginx ] || fail "there is no demo with \"$1\": try nginx"
+    [[ $server == nginx || $server == apache ]] ||
+        fail "there is no demo with \"$server\": try nginx or apache"
     PATH=$PATH:/usr/sbin:/sbin
     check_settings
     trap stop EXIT
     trap 'exit 0' INT TERM HUP
     make_folder
     make_secrets
-    start_nginx
+    start_"$server"
     start_coturn
-    await nginx page_answers
+    await "$server" page_answers
     await coturn stun_answers
     echo "https://$host:$https/webrtc/"
     echo "(the certificate is made up, so the browser warns; Ctrl-C stops)"
@@ -97,6 +99,7 @@ make_secrets() {
     openssl rand -hex 32 >"$folder/run/turn.secret"
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
         -days 30 -subj /CN=localhost -addext "subjectAltName=$names" \
+        -addext basicConstraints=CA:FALSE \
         -keyout "$folder/run/key.pem" -out "$folder/run/cert.pem" \
         2>"$folder/run/openssl.log" || fail "$(cat "$folder/run/openssl.log")"
 }
@@ -111,6 +114,17 @@ start_nginx() {
     [ -e /proc/net/if_inet6 ] || edit+=(-e '/listen \[::\]/d')
     sed "${edit[@]}" "$top/config/nginx.conf" >"$folder/config/nginx.conf"
     start nginx -p "$folder" -c config/nginx.conf -g 'daemon off;'
+}
+
+start_apache() {
+    local edit=(
+        -e "s|^Listen 8443|Listen $https|"
+        -e "s|\*:8443|*:$https|"
+        -e "s|:localhost:3478|:$host:$turn|"
+        -e "s|#WebrtcSignalZone .*|WebrtcSignalZone $shared/zone 16m|"
+    )
+    sed "${edit[@]}" "$top/config/httpd.conf" >"$folder/config/httpd.conf"
+    start apache2 -d "$folder" -f config/httpd.conf -DFOREGROUND
 }
 
 start_coturn() {
@@ -191,13 +205,12 @@ watch() {
 
 died() {
     tell
-    fail "one of nginx and coturn stopped by itself"
+    fail "one of $server and coturn stopped by itself"
 }
 
 # The last words of both, which would be gone with the folder.
 tell() {
-    tail -n 8 "$folder"/run/{nginx.out,turnserver.out,error.log} \
-        2>/dev/null >&2 || true
+    tail -n 8 "$folder"/run/{*.out,error.log} 2>/dev/null >&2 || true
 }
 
 # Whole groups, since workers outlive a master that was killed.

@@ -11,17 +11,26 @@ const https = require('https');
 const os = require('os');
 const path = require('path');
 const { execFile, spawn } = require('child_process');
-const { freePorts, until } = require('./lib/server');
+const { freePorts, servers, until } = require('./lib/server');
 const { Native } = require('./lib/client');
 const { test } = require('./lib/tap');
 
 const TOP = path.join(__dirname, '..');
 
+/* Configuration, the line with the zone in it, process name of each. */
+const KINDS = {
+  nginx: { file: 'nginx.conf', zone: /^ *webrtc_signal_zone (\S+) /m,
+           process: 'nginx' },
+  apache: { file: 'httpd.conf', zone: /^ *WebrtcSignalZone (\S+) /m,
+            process: 'apache2' },
+};
+
 class Demo {
-  constructor(ports, command) {
+  constructor(server, ports, command = ['config/demo.sh', server]) {
+    this.kind = KINDS[server];
     this.ports = ports;
     this.tmp = fs.mkdtempSync(path.join(os.tmpdir(), 'wsig-demo-'));
-    fs.chmodSync(this.tmp, 0o711); // nginx's workers pass through
+    fs.chmodSync(this.tmp, 0o711); // the server's workers pass through
     const env = { ...process.env, TMPDIR: this.tmp, HTTPS_PORT: ports[0],
                   TURN_PORT: ports[1], TURNS_PORT: ports[2] };
     for (const name of ['MAKEFLAGS', 'MAKELEVEL', 'MFLAGS', 'DEMO_HOST']) {
@@ -53,24 +62,25 @@ class Demo {
       throw new Error(`${error.message}\n${this.output}`);
     });
     this.folder = path.join(this.tmp, fs.readdirSync(this.tmp)[0]);
-    const conf = fs.readFileSync(`${this.folder}/config/nginx.conf`, 'utf8');
-    this.zone = /^ *webrtc_signal_zone (\S+) /m.exec(conf)[1];
+    const conf = fs.readFileSync(`${this.folder}/config/${this.kind.file}`,
+                                 'utf8');
+    [, this.zone] = this.kind.zone.exec(conf);
     this.certificate = fs.readFileSync(`${this.folder}/run/cert.pem`);
     this.secret = fs.readFileSync(`${this.folder}/run/turn.secret`, 'utf8')
       .trim();
     return this;
   }
 
-  /* [{pid, name, line}] of the whole session. */
+  /* [{pid, parent, name, line}] of the whole session. */
   processes() {
     const found = [];
     for (const pid of fs.readdirSync('/proc').filter((p) => /^\d+$/.test(p))) {
       try {
         const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
-        const [state, , , session] = stat.slice(stat.lastIndexOf(')') + 2)
+        const [state, parent, , session] = stat.slice(stat.lastIndexOf(')') + 2)
           .split(' ');
         if (Number(session) === this.pid && state !== 'Z') {
-          found.push({ pid: Number(pid),
+          found.push({ pid: Number(pid), parent: Number(parent),
                        name: fs.readFileSync(`/proc/${pid}/comm`, 'utf8').trim(),
                        line: fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8') });
         }
@@ -79,6 +89,14 @@ class Demo {
       }
     }
     return found;
+  }
+
+  /* {master, workers} of the processes of that name. */
+  family(name) {
+    const all = this.processes().filter((p) => p.name === name);
+    const pids = new Set(all.map(({ pid }) => pid));
+    return { master: all.find(({ parent }) => !pids.has(parent)),
+             workers: all.filter(({ parent }) => pids.has(parent)) };
   }
 
   async left() {
@@ -129,102 +147,138 @@ function relayed(port, user, password, ...options) {
   });
 }
 
-let demo;
+function demoOf(server) {
+  let demo;
 
-test('make demo tells its address once it answers', async () => {
-  demo = await new Demo(await freePorts(3), ['make', 'demo']).ready();
-}, { ms: 90000 });
+  test(`${server}: make demo tells its address once it answers`, async () => {
+    demo = await new Demo(server, await freePorts(3),
+                          ['make', 'demo', `SERVER=${server}`]).ready();
+  }, { ms: 90000 });
 
-test('pages come with their types and a strict policy', async () => {
-  const page = await demo.get('/webrtc/');
-  assert.equal(page.status, 200);
-  assert.match(page.headers['content-type'], /^text\/html/);
-  assert.match(page.headers['content-security-policy'], /default-src 'self'/);
-  assert.doesNotMatch(page.headers['content-security-policy'], /unsafe/);
-  assert.match(page.headers['permissions-policy'], /camera=\(self\)/);
+  test(`${server}: pages come with types and a strict policy`, async () => {
+    const page = await demo.get('/webrtc/');
+    assert.equal(page.status, 200);
+    assert.match(page.headers['content-type'], /^text\/html; charset=utf-8$/);
+    assert.match(page.headers['content-security-policy'], /default-src 'self'/);
+    assert.doesNotMatch(page.headers['content-security-policy'], /unsafe/);
+    assert.match(page.headers['permissions-policy'], /camera=\(self\)/);
+    assert.match(page.headers.server, /^(nginx|Apache)$/);
 
-  const script = await demo.get('/webrtc/js/signal.js');
-  assert.equal(script.status, 200);
-  assert.match(script.headers['content-type'], /^text\/javascript/);
-  for (const name of ['mirror.html', 'photo-booth.html']) {
-    assert.equal((await demo.get(`/webrtc/${name}`)).status, 200, name);
-  }
-});
-
-test('two users see each other over wss', async () => {
-  const url = `wss://localhost:${demo.ports[0]}/webrtc/signal`;
-  const alice = await new Native(url).hello('alice', { watch: 'all' });
-  const bob = await new Native(url).hello('bob', { watch: 'all' });
-  await alice.shows({ bob: 'free' });
-  await bob.shows({ alice: 'free' });
-  await alice.close();
-  await bob.close();
-});
-
-test('status shows itself to this machine', async () => {
-  const status = await demo.get('/webrtc/status');
-  assert.equal(status.status, 200);
-  assert.match(status.body, /^# TYPE /m);
-});
-
-test('coturn relays for the credentials of /webrtc/ice', async () => {
-  const [, turn] = demo.ports;
-  const ice = JSON.parse((await demo.get('/webrtc/ice')).body);
-  const urls = ice.iceServers.flatMap((server) => server.urls).sort();
-  assert.deepEqual(urls, [`stun:localhost:${turn}`,
-                          `turn:localhost:${turn}?transport=tcp`,
-                          `turn:localhost:${turn}?transport=udp`]);
-  const { username, credential } =
-    ice.iceServers.find((server) => server.username);
-
-  const lossless = /Total lost packets 0 /;
-  const [udp, tcp, wrong] = await Promise.all([
-    relayed(turn, username, credential),
-    relayed(turn, username, credential, '-t'),
-    relayed(turn, username, 'wrong')]);
-  assert.match(udp, lossless);
-  assert.match(tcp, lossless);
-  assert.doesNotMatch(wrong, lossless);
-}, { ms: 60000 });
-
-test('two workers, and the secret in no command line', async () => {
-  const all = demo.processes();
-  assert.equal(all.filter(({ line }) => /^nginx: worker/.test(line)).length, 2);
-  assert.equal(all.filter(({ name }) => name === 'turnserver').length, 1);
-  assert(all.every(({ line }) => !line.includes(demo.secret)));
-});
-
-test('a port in use is told before anything is started', async () => {
-  for (const [i, name] of ['HTTPS_PORT', 'TURN_PORT', 'TURNS_PORT'].entries()) {
-    const ports = await freePorts(3);
-    ports[i] = demo.ports[0];
-    const second = new Demo(ports, ['config/demo.sh', 'nginx']);
-    await second.left();
-    assert.equal(second.exited.code, 1);
-    assert.equal(second.output,
-      `demo: port ${ports[i]} is in use: set ${name} to another one\n`);
-  }
-});
-
-test('SIGTERM leaves nothing', async () => {
-  process.kill(demo.pid, 'SIGTERM'); // make hands it on
-  await demo.left();
-});
-
-test('Ctrl-C leaves nothing', async () => {
-  demo = await new Demo(await freePorts(3), ['config/demo.sh']).ready();
-  process.kill(-demo.pid, 'SIGINT');
-  await demo.left();
-});
-
-for (const name of ['nginx', 'turnserver']) {
-  test(`without ${name} it stops with an error`, async () => {
-    demo = await new Demo(await freePorts(3), ['config/demo.sh']).ready();
-    const { pid } = demo.processes().find((p) => p.name === name
-                                              && !/worker/.test(p.line));
-    process.kill(pid, 'SIGKILL');
-    await demo.left();
-    assert.equal(demo.exited.code, 1);
-    assert.match(demo.output, /stopped by itself/);
+    const script = await demo.get('/webrtc/js/signal.js');
+    assert.equal(script.status, 200);
+    assert.match(script.headers['content-type'],
+                 /^text\/javascript; charset=utf-8$/);
+    for (const name of ['mirror.html', 'photo-booth.html']) {
+      assert.equal((await demo.get(`/webrtc/${name}`)).status, 200, name);
+    }
+    const short = await demo.get('/webrtc');
+    assert.equal(short.status, 301);
+    assert.equal(new URL(short.headers.location,
+                         `https://localhost:${demo.ports[0]}`).href,
+                 `https://localhost:${demo.ports[0]}/webrtc/`);
   });
+
+  test(`${server}: two users see each other over wss`, async () => {
+    const url = `wss://localhost:${demo.ports[0]}/webrtc/signal`;
+    const alice = await new Native(url).hello('alice', { watch: 'all' });
+    const bob = await new Native(url).hello('bob', { watch: 'all' });
+    await alice.shows({ bob: 'free' });
+    await bob.shows({ alice: 'free' });
+    await alice.close();
+    await bob.close();
+  });
+
+  test(`${server}: status shows itself to this machine`, async () => {
+    const status = await demo.get('/webrtc/status');
+    assert.equal(status.status, 200);
+    assert.match(status.body, /^# TYPE /m);
+  });
+
+  test(`${server}: coturn relays for credentials of /webrtc/ice`, async () => {
+    const [, turn] = demo.ports;
+    const ice = JSON.parse((await demo.get('/webrtc/ice')).body);
+    const urls = ice.iceServers.flatMap((one) => one.urls).sort();
+    assert.deepEqual(urls, [`stun:localhost:${turn}`,
+                            `turn:localhost:${turn}?transport=tcp`,
+                            `turn:localhost:${turn}?transport=udp`]);
+    const { username, credential } =
+      ice.iceServers.find((one) => one.username);
+
+    const lossless = /Total lost packets 0 /;
+    const [udp, tcp, wrong] = await Promise.all([
+      relayed(turn, username, credential),
+      relayed(turn, username, credential, '-t'),
+      relayed(turn, username, 'wrong')]);
+    assert.match(udp, lossless);
+    assert.match(tcp, lossless);
+    assert.doesNotMatch(wrong, lossless);
+  }, { ms: 60000 });
+
+  test(`${server}: two workers, the secret in no command line`, async () => {
+    const all = demo.processes();
+    assert.equal(demo.family(demo.kind.process).workers.length, 2);
+    assert.equal(all.filter(({ name }) => name === 'turnserver').length, 1);
+    assert(all.every(({ line }) => !line.includes(demo.secret)));
+  });
+
+  test(`${server}: a port in use is told before any start`, async () => {
+    for (const [i, name] of ['HTTPS_PORT', 'TURN_PORT',
+                             'TURNS_PORT'].entries()) {
+      const ports = await freePorts(3);
+      ports[i] = demo.ports[0];
+      const second = new Demo(server, ports);
+      await second.left();
+      assert.equal(second.exited.code, 1);
+      assert.equal(second.output,
+        `demo: port ${ports[i]} is in use: set ${name} to another one\n`);
+    }
+  });
+
+  test(`${server}: its log has no more than starts and ends`, async () => {
+    const log = fs.readFileSync(`${demo.folder}/run/error.log`, 'utf8');
+    const loud = log.split('\n').filter((line) =>
+      /[[:](warn|error|crit|alert|emerg)\]/.test(line)
+      && !/AH01882/.test(line)); // mod_ssl about its own libssl
+    assert.deepEqual(loud, []);
+  });
+
+  test(`${server}: SIGTERM leaves nothing`, async () => {
+    process.kill(demo.pid, 'SIGTERM'); // make hands it on
+    await demo.left();
+  });
+
+  test(`${server}: Ctrl-C leaves nothing`, async () => {
+    demo = await new Demo(server, await freePorts(3)).ready();
+    process.kill(-demo.pid, 'SIGINT');
+    await demo.left();
+  });
+
+  for (const name of [KINDS[server].process, 'turnserver']) {
+    test(`${server}: without ${name} it stops with an error`, async () => {
+      demo = await new Demo(server, await freePorts(3)).ready();
+      process.kill(demo.family(name).master.pid, 'SIGKILL');
+      await demo.left();
+      assert.equal(demo.exited.code, 1);
+      assert.match(demo.output, /stopped by itself/);
+    });
+  }
 }
+
+servers.forEach(demoOf);
+
+test('a server that there is no demo with', async () => {
+  const other = new Demo('nginx', await freePorts(3),
+                         ['config/demo.sh', 'lighttpd']);
+  await other.left();
+  assert.equal(other.exited.code, 1);
+  assert.equal(other.output,
+    'demo: there is no demo with "lighttpd": try nginx or apache\n');
+});
+
+test('without a word it is nginx', async () => {
+  const plain = await new Demo('nginx', await freePorts(3),
+                               ['config/demo.sh']).ready();
+  assert(plain.family('nginx').master);
+  process.kill(plain.pid, 'SIGTERM');
+  await plain.left();
+});
