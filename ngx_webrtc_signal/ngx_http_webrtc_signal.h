@@ -44,10 +44,6 @@ ngx_int_t ngx_http_webrtc_signal_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_webrtc_signal_ice_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_webrtc_signal_status_handler(ngx_http_request_t *r);
 
-/* whether a server's first name can serve as the name of a realm */
-ngx_uint_t ngx_http_webrtc_signal_usable_name(ngx_str_t *name);
-
-
 /*
  * Takes the connection away from its request, which ends with this call.
  * NGX_ERROR: nothing was done, the request is the caller's to finalize.
@@ -75,7 +71,19 @@ wsig_worker_t *ngx_http_webrtc_signal_worker(ngx_http_request_t *r);
 /* the process was asked to leave; may be called again */
 void ngx_http_webrtc_signal_quit(void);
 
-wsig_time_t ngx_http_webrtc_signal_now(void);
+ngx_uint_t ngx_http_webrtc_signal_log_level(wsig_level_t level);
+
+
+static ngx_inline wsig_text_t
+ngx_http_webrtc_signal_text(ngx_str_t *value)
+{
+    wsig_text_t  text;
+
+    text.data = (const char *) value->data;
+    text.size = value->len;
+
+    return text;
+}
 
 
 extern ngx_module_t  ngx_http_webrtc_signal_module;

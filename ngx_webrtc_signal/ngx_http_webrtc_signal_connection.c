@@ -94,8 +94,7 @@ ngx_http_webrtc_signal_detach(ngx_http_request_t *r, wsig_worker_t *worker,
     wc->blocked = 0;
     wc->lingering = 0;
 
-    wc->peer = wsig_peer_open(worker, admission, wc,
-                              ngx_http_webrtc_signal_now());
+    wc->peer = wsig_peer_open(worker, admission, wc, wsig_now());
     if (wc->peer == NULL) {
         ngx_free(wc);
         return NGX_ERROR;
@@ -109,8 +108,7 @@ ngx_http_webrtc_signal_detach(ngx_http_request_t *r, wsig_worker_t *worker,
     ngx_http_webrtc_signal_leave_request(r, wc);
 
     if (pos < last) {
-        wsig_peer_read(wc->peer, pos, last - pos,
-                       ngx_http_webrtc_signal_now());
+        wsig_peer_read(wc->peer, pos, last - pos, wsig_now());
     }
 
     ngx_http_webrtc_signal_free_memory(c, hc);
@@ -331,8 +329,7 @@ ngx_http_webrtc_signal_read(ngx_http_webrtc_signal_connection_t *wc)
             return;
         }
 
-        wsig_peer_read(wc->peer, ngx_http_webrtc_signal_buffer, n,
-                       ngx_http_webrtc_signal_now());
+        wsig_peer_read(wc->peer, ngx_http_webrtc_signal_buffer, n, wsig_now());
 
         if (wc->peer == NULL) {
             return;
@@ -369,7 +366,7 @@ ngx_http_webrtc_signal_write_handler(ngx_event_t *wev)
         return;
     }
 
-    wsig_peer_writable(wc->peer, ngx_http_webrtc_signal_now());
+    wsig_peer_writable(wc->peer, wsig_now());
 
     if (wc->peer && ngx_handle_write_event(wev, 0) != NGX_OK) {
         ngx_http_webrtc_signal_lost(wc);
@@ -458,7 +455,7 @@ ngx_http_webrtc_signal_lost(ngx_http_webrtc_signal_connection_t *wc)
 
     ngx_http_webrtc_signal_closing(wc);
 
-    wsig_peer_lost(peer, ngx_http_webrtc_signal_now());
+    wsig_peer_lost(peer, wsig_now());
 
     ngx_http_webrtc_signal_finalize(wc);
 }

@@ -2,10 +2,6 @@
 #include "ngx_http_webrtc_signal.h"
 
 
-/* of a server without a usable name, if it is the only one */
-#define NGX_HTTP_WEBRTC_SIGNAL_REALM  "_"
-
-
 typedef struct {
     ngx_event_t                event;      /* detaches, once posted */
     wsig_admission_t           admission;
@@ -31,6 +27,8 @@ static void ngx_http_webrtc_signal_cleanup(void *data);
 static ngx_int_t ngx_http_webrtc_signal_plain_request(ngx_http_request_t *r);
 static ngx_int_t ngx_http_webrtc_signal_send(ngx_http_request_t *r, int code,
     char *text, size_t size);
+static ngx_int_t ngx_http_webrtc_signal_add_headers(ngx_http_request_t *r,
+    const wsig_header_t *headers);
 static ngx_int_t ngx_http_webrtc_signal_add_header(ngx_http_request_t *r,
     const char *name, const char *value);
 
@@ -39,7 +37,6 @@ ngx_int_t
 ngx_http_webrtc_signal_handler(ngx_http_request_t *r)
 {
     ngx_int_t                           rc;
-    ngx_uint_t                          body;
     wsig_reply_t                        reply;
     wsig_request_t                      request;
     ngx_http_cleanup_t                 *cln;
@@ -52,9 +49,11 @@ ngx_http_webrtc_signal_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* discarding changes what the headers say of it */
+    /* discarding changes what the headers say of the body */
 
-    body = r->headers_in.content_length_n > 0 || r->headers_in.chunked;
+    if (ngx_http_webrtc_signal_request(r, &request) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     rc = ngx_http_discard_request_body(r);
 
@@ -64,16 +63,7 @@ ngx_http_webrtc_signal_handler(ngx_http_request_t *r)
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_webrtc_signal_module);
 
-    if (ngx_http_webrtc_signal_request(r, &request) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
     wsig_handshake(&request, &wlcf->core, &reply);
-
-    if (reply.status == NGX_HTTP_SWITCHING_PROTOCOLS && body) {
-        reply.status = NGX_HTTP_BAD_REQUEST;
-        reply.why = "the request has a body";
-    }
 
     if (reply.status != NGX_HTTP_SWITCHING_PROTOCOLS) {
         return ngx_http_webrtc_signal_refuse(r, &request, &reply);
@@ -185,15 +175,6 @@ ngx_http_webrtc_signal_status_handler(ngx_http_request_t *r)
 }
 
 
-ngx_uint_t
-ngx_http_webrtc_signal_usable_name(ngx_str_t *name)
-{
-    return name->len != 0
-           && name->data[0] != '~'
-           && !(name->len == 1 && name->data[0] == '_');
-}
-
-
 static ngx_int_t
 ngx_http_webrtc_signal_request(ngx_http_request_t *r, wsig_request_t *request)
 {
@@ -214,6 +195,8 @@ ngx_http_webrtc_signal_request(ngx_http_request_t *r, wsig_request_t *request)
 
     request->get = (r->method == NGX_HTTP_GET);
     request->http11 = (r->http_version == NGX_HTTP_VERSION_11);
+    request->body = r->headers_in.content_length_n > 0
+                    || r->headers_in.chunked;
 
     for (i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
         if (ngx_http_webrtc_signal_header(r, headers[i].name, headers[i].text)
@@ -302,8 +285,7 @@ ngx_http_webrtc_signal_identity(ngx_http_request_t *r, wsig_text_t *identity)
         return NGX_ERROR;
     }
 
-    identity->data = (const char *) value.data;
-    identity->size = value.len;
+    *identity = ngx_http_webrtc_signal_text(&value);
 
     return NGX_OK;
 }
@@ -327,13 +309,12 @@ ngx_http_webrtc_signal_realm(ngx_http_request_t *r, wsig_text_t *realm)
         cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
         value = cscf->server_name;
 
-        if (!ngx_http_webrtc_signal_usable_name(&value)) {
-            ngx_str_set(&value, NGX_HTTP_WEBRTC_SIGNAL_REALM);
+        if (!wsig_realm_usable(ngx_http_webrtc_signal_text(&value))) {
+            ngx_str_set(&value, WSIG_REALM_UNNAMED);
         }
     }
 
-    realm->data = (const char *) value.data;
-    realm->size = value.len;
+    *realm = ngx_http_webrtc_signal_text(&value);
 
     if (!wsig_realm_valid(*realm)) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
@@ -350,37 +331,16 @@ static ngx_int_t
 ngx_http_webrtc_signal_refuse(ngx_http_request_t *r, wsig_request_t *request,
     wsig_reply_t *reply)
 {
-    ngx_int_t   rc;
-    ngx_uint_t  level;
-
-    /* a client's mistake, or what the configuration has to do with it */
-
-    level = (reply->status == NGX_HTTP_FORBIDDEN
-             || reply->status >= NGX_HTTP_INTERNAL_SERVER_ERROR)
-            ? NGX_LOG_ERR : NGX_LOG_INFO;
-
-    ngx_log_error(level, r->connection->log, 0,
+    ngx_log_error(ngx_http_webrtc_signal_log_level(reply->level),
+                  r->connection->log, 0,
                   "webrtc signal refused: %s, origin: \"%*s\"", reply->why,
                   request->origin.size, request->origin.data);
 
-    rc = NGX_OK;
-
-    if (reply->status == NGX_HTTP_NOT_ALLOWED) {
-        rc = ngx_http_webrtc_signal_add_header(r, "Allow", "GET");
-
-    } else if (reply->status == 426 && r->http_version < NGX_HTTP_VERSION_20) {
-
-        /* HTTP/2 has no Upgrade, RFC 9113, section 8.2.2 */
-
-        rc = ngx_http_webrtc_signal_add_header(r, "Upgrade", "websocket");
+    if (ngx_http_webrtc_signal_add_headers(r, reply->headers) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (rc == NGX_OK && reply->status == 426) {
-        rc = ngx_http_webrtc_signal_add_header(r, "Sec-WebSocket-Version",
-                                               "13");
-    }
-
-    return rc == NGX_OK ? reply->status : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    return reply->status;
 }
 
 
@@ -394,15 +354,7 @@ ngx_http_webrtc_signal_switch(ngx_http_request_t *r, wsig_reply_t *reply)
 
     /* the header filter adds "Connection: upgrade" */
 
-    if (ngx_http_webrtc_signal_add_header(r, "Upgrade", "websocket") != NGX_OK
-        || ngx_http_webrtc_signal_add_header(r, "Sec-WebSocket-Accept",
-                                             reply->accept)
-           != NGX_OK
-        || (reply->protocol
-            && ngx_http_webrtc_signal_add_header(r, "Sec-WebSocket-Protocol",
-                                                 reply->protocol)
-               != NGX_OK))
-    {
+    if (ngx_http_webrtc_signal_add_headers(r, reply->headers) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -598,6 +550,23 @@ ngx_http_webrtc_signal_send(ngx_http_request_t *r, int code, char *text,
     out.next = NULL;
 
     return ngx_http_output_filter(r, &out);
+}
+
+
+static ngx_int_t
+ngx_http_webrtc_signal_add_headers(ngx_http_request_t *r,
+    const wsig_header_t *headers)
+{
+    for ( /* void */ ; headers->name; headers++) {
+
+        if (ngx_http_webrtc_signal_add_header(r, headers->name, headers->value)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 

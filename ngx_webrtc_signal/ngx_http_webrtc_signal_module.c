@@ -2,8 +2,7 @@
 #include "ngx_http_webrtc_signal.h"
 
 
-#define NGX_HTTP_WEBRTC_SIGNAL_DRAIN      (3600 * 1000)
-#define NGX_HTTP_WEBRTC_SIGNAL_DRAIN_MAX  ((int64_t) 7 * 24 * 3600 * 1000)
+#define NGX_HTTP_WEBRTC_SIGNAL_DRAIN  (3600 * 1000)
 
 #define NGX_HTTP_WEBRTC_SIGNAL_CONF                                           \
     (NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF)
@@ -27,7 +26,6 @@ static char *ngx_http_webrtc_signal_drain(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_webrtc_signal_invalid(ngx_conf_t *cf,
     ngx_command_t *cmd, const char *error);
-static wsig_text_t ngx_http_webrtc_signal_text(ngx_str_t *value);
 static wsig_pool_t ngx_http_webrtc_signal_pool(ngx_conf_t *cf);
 static void *ngx_http_webrtc_signal_palloc(void *pool, size_t size);
 static ngx_int_t ngx_http_webrtc_signal_init(ngx_conf_t *cf);
@@ -391,7 +389,7 @@ ngx_http_webrtc_signal_add_unnamed(ngx_conf_t *cf,
 
     cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
 
-    if (ngx_http_webrtc_signal_usable_name(&cscf->server_name)) {
+    if (wsig_realm_usable(ngx_http_webrtc_signal_text(&cscf->server_name))) {
         return NGX_OK;
     }
 
@@ -511,18 +509,11 @@ ngx_http_webrtc_signal_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (value[1].len > WSIG_PATH_MAX) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\": invalid value \"%V\": a path of at most "
-                           "%d bytes is expected",
-                           &cmd->name, &value[1], WSIG_PATH_MAX);
-        return NGX_CONF_ERROR;
-    }
-
     pool = ngx_http_webrtc_signal_pool(cf);
 
-    error = wsig_conf_size(ngx_http_webrtc_signal_text(&value[2]),
-                           WSIG_ZONE_MIN, WSIG_ZONE_MAX, &wmcf->size, &pool);
+    error = wsig_conf_zone(ngx_http_webrtc_signal_text(&value[1]),
+                           ngx_http_webrtc_signal_text(&value[2]),
+                           &wmcf->size, &pool);
     if (error) {
         return ngx_http_webrtc_signal_invalid(cf, cmd, error);
     }
@@ -549,9 +540,8 @@ ngx_http_webrtc_signal_drain(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     value = cf->args->elts;
     pool = ngx_http_webrtc_signal_pool(cf);
 
-    error = wsig_conf_time(ngx_http_webrtc_signal_text(&value[1]), 0,
-                           NGX_HTTP_WEBRTC_SIGNAL_DRAIN_MAX, &wmcf->drain,
-                           &pool);
+    error = wsig_conf_drain(ngx_http_webrtc_signal_text(&value[1]),
+                            &wmcf->drain, &pool);
     if (error) {
         return ngx_http_webrtc_signal_invalid(cf, cmd, error);
     }
@@ -567,18 +557,6 @@ ngx_http_webrtc_signal_invalid(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\": %s", &cmd->name, error);
 
     return NGX_CONF_ERROR;
-}
-
-
-static wsig_text_t
-ngx_http_webrtc_signal_text(ngx_str_t *value)
-{
-    wsig_text_t  text;
-
-    text.data = (const char *) value->data;
-    text.size = value->len;
-
-    return text;
 }
 
 

@@ -232,8 +232,7 @@ ngx_http_webrtc_signal_start(ngx_http_webrtc_signal_main_conf_t *wmcf,
                                       log);
 
     rc = wsig_worker_start(&process->worker, wmcf->zone,
-                           &ngx_http_webrtc_signal_host, NULL,
-                           ngx_http_webrtc_signal_now());
+                           &ngx_http_webrtc_signal_host, NULL, wsig_now());
     if (rc != WSIG_OK) {
         process->worker = NULL;
 
@@ -302,7 +301,7 @@ ngx_http_webrtc_signal_stop(void)
         }
     }
 
-    wsig_worker_free(process->worker, ngx_http_webrtc_signal_now());
+    wsig_worker_free(process->worker, wsig_now());
 
     ngx_http_webrtc_signal_close_all();
 
@@ -366,16 +365,14 @@ ngx_http_webrtc_signal_watch(int fd, ngx_log_t *log)
 static void
 ngx_http_webrtc_signal_doorbell_handler(ngx_event_t *rev)
 {
-    wsig_worker_ring(ngx_http_webrtc_signal_process.worker,
-                     ngx_http_webrtc_signal_now());
+    wsig_worker_ring(ngx_http_webrtc_signal_process.worker, wsig_now());
 }
 
 
 static void
 ngx_http_webrtc_signal_timer_handler(ngx_event_t *ev)
 {
-    wsig_worker_timer(ngx_http_webrtc_signal_process.worker,
-                      ngx_http_webrtc_signal_now());
+    wsig_worker_timer(ngx_http_webrtc_signal_process.worker, wsig_now());
 }
 
 
@@ -398,8 +395,7 @@ ngx_http_webrtc_signal_quit(void)
 
     process->quit = 1;
 
-    wsig_worker_quit(process->worker, process->drain,
-                     ngx_http_webrtc_signal_now());
+    wsig_worker_quit(process->worker, process->drain, wsig_now());
 
     ngx_http_webrtc_signal_leave_handler(&process->leave);
 }
@@ -446,24 +442,17 @@ ngx_http_webrtc_signal_timer(void *host, int64_t delay)
 static void
 ngx_http_webrtc_signal_log(void *host, wsig_level_t level, const char *text)
 {
+    ngx_log_error(ngx_http_webrtc_signal_log_level(level), ngx_cycle->log, 0,
+                  "webrtc signal: %s", text);
+}
+
+
+ngx_uint_t
+ngx_http_webrtc_signal_log_level(wsig_level_t level)
+{
     static const ngx_uint_t  levels[] = {
         NGX_LOG_ERR, NGX_LOG_WARN, NGX_LOG_NOTICE, NGX_LOG_INFO
     };
 
-    ngx_log_error(levels[level], ngx_cycle->log, 0, "webrtc signal: %s", text);
-}
-
-
-wsig_time_t
-ngx_http_webrtc_signal_now(void)
-{
-    wsig_time_t      now;
-    struct timespec  ts;
-
-    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    now.mono = (int64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-    now.wall = ngx_time();
-
-    return now;
+    return levels[level];
 }

@@ -58,10 +58,25 @@ wsig_text_same(wsig_text_t a, wsig_text_t b)
            (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
+typedef struct wsig_header_s {
+    const char *name; /* NUL-terminated, both */
+    const char *value;
+} wsig_header_t;
+
 typedef struct wsig_time_s {
     int64_t mono; /* milliseconds, CLOCK_MONOTONIC: one clock for all workers */
     int64_t wall; /* seconds since 1970, for credentials */
 } wsig_time_t;
+
+/* What the system's clocks say (wsig_time.c).  The core itself never asks. */
+wsig_time_t wsig_now(void);
+
+typedef enum {
+    WSIG_LOG_ERROR,
+    WSIG_LOG_WARN,
+    WSIG_LOG_NOTICE,
+    WSIG_LOG_INFO
+} wsig_level_t;
 
 typedef enum {
     WSIG_NATIVE = 1,
@@ -154,16 +169,24 @@ void wsig_conf_merge(wsig_conf_t *conf, const wsig_conf_t *outer);
 const char *wsig_conf_check(const wsig_conf_t *conf, const wsig_pool_t *pool,
                             wsig_setting_t *setting);
 
-/* "64k", "1m", "500": bytes into *size.  "30s", "500ms", "1h", "5m", "30":
- * milliseconds into *time.  NULL, or an error as above. */
-const char *wsig_conf_size(wsig_text_t value, size_t min, size_t max,
-                           size_t *size, const wsig_pool_t *pool);
-const char *wsig_conf_time(wsig_text_t value, int64_t min, int64_t max,
-                           int64_t *time, const wsig_pool_t *pool);
+/* Settings of the whole server: the zone's absolute path and the size of its
+ * user table, and how long a worker that was asked to leave keeps its peers.
+ * NULL, or an error as of wsig_conf_set. */
+const char *wsig_conf_zone(wsig_text_t path, wsig_text_t size, size_t *bytes,
+                           const wsig_pool_t *pool);
+const char *wsig_conf_drain(wsig_text_t value, int64_t *drain,
+                            const wsig_pool_t *pool);
 
 #define WSIG_ZONE_SIZE (16 * 1024 * 1024) /* default: 131,072 users */
 #define WSIG_ZONE_MIN (512 * 1024)
 #define WSIG_ZONE_MAX ((size_t) 8 * 1024 * 1024 * 1024)
+
+/* All of it in one block of malloc, lists and texts too; free() releases it.
+ * NULL: out of memory.  For hosts whose settings may die before the peer. */
+wsig_conf_t *wsig_conf_copy(const wsig_conf_t *conf);
+
+/* Do both mean the same to a peer?  (Where it was given does not count.) */
+bool wsig_conf_same(const wsig_conf_t *a, const wsig_conf_t *b);
 
 /*
  * Handshake (wsig_handshake.c; RFC 6455, section 4.2).  Pure: may run on any
@@ -175,6 +198,7 @@ const char *wsig_conf_time(wsig_text_t value, int64_t min, int64_t max,
 typedef struct wsig_request_s {
     bool get;    /* the method is GET */
     bool http11; /* HTTP/1.1, not 1.0, not 2 */
+    bool body;   /* Content-Length over 0, or a Transfer-Encoding */
     wsig_text_t host;
     wsig_text_t upgrade;
     wsig_text_t connection;
@@ -186,19 +210,27 @@ typedef struct wsig_request_s {
 } wsig_request_t;
 
 typedef struct wsig_reply_s {
-    int status;           /* 101, 400, 403, 405, 426, 500 */
-    const char *why;      /* for the error log; NULL at 101 */
-    char accept[32];      /* Sec-WebSocket-Accept, NUL-terminated */
-    const char *protocol; /* Sec-WebSocket-Protocol to answer, or NULL */
+    int status;         /* 101, 400, 403, 405, 426, 500 */
+    const char *why;    /* for the error log; NULL at 101 */
+    wsig_level_t level; /* of that line: error where the operator can help */
     wsig_dialect_t dialect;
+    wsig_header_t headers[4]; /* of the answer, up to a NULL name; the host
+                               * adds "Connection: upgrade" itself.  Static,
+                               * but for Sec-WebSocket-Accept: */
+    char accept[32];
 } wsig_reply_t;
 
 /* A realm: 1 to 255 bytes of UTF-8 without control characters.  (An evaluated
  * one may hold anything.) */
 bool wsig_realm_valid(wsig_text_t realm);
 
-/* 405 wants "Allow: GET", 426 wants "Upgrade: websocket" and
- * "Sec-WebSocket-Version: 13" in the answer. */
+/* Can a server's first name serve as a realm?  Not "", "_" or "~...", which
+ * is a pattern.  The only server without one has the realm below; where there
+ * are several, the users of unrelated sites would meet in it. */
+bool wsig_realm_usable(wsig_text_t name);
+#define WSIG_REALM_UNNAMED "_"
+
+/* reply points into itself: it is not to be copied. */
 void wsig_handshake(const wsig_request_t *request, const wsig_conf_t *conf,
                     wsig_reply_t *reply);
 
@@ -225,8 +257,7 @@ typedef struct wsig_zone_options_s {
 void wsig_zone_default_path(const char *server, char path[WSIG_PATH_MAX + 1]);
 
 /* Attach to the zone that a running instance uses, or make one.  On failure
- * error holds a NUL-terminated sentence.  Each open makes a new generation:
- * workers that start from it are newer than those of an earlier open. */
+ * error holds a NUL-terminated sentence. */
 int wsig_zone_open(wsig_zone_t **zone, const wsig_zone_options_t *options,
                    char *error, size_t error_size);
 
@@ -244,13 +275,6 @@ void wsig_zone_close(wsig_zone_t *zone);
 
 typedef struct wsig_worker_s wsig_worker_t;
 typedef struct wsig_peer_s wsig_peer_t;
-
-typedef enum {
-    WSIG_LOG_ERROR,
-    WSIG_LOG_WARN,
-    WSIG_LOG_NOTICE,
-    WSIG_LOG_INFO
-} wsig_level_t;
 
 typedef struct wsig_host_s {
     /* Write to the socket without blocking.  Returns how many bytes went (1
@@ -294,9 +318,10 @@ void wsig_worker_timer(wsig_worker_t *worker, wsig_time_t now);
 /* How many connections the worker holds (those given to close excepted). */
 size_t wsig_worker_peers(const wsig_worker_t *worker);
 
-/* Asked to leave.  If newer workers serve the zone (a reload), the peers stay
- * for at most drain and then get 1012, spread over time; if there are none
- * (half a second is allowed for them to appear), all get 1001. */
+/* Asked to leave.  While others serve the zone that are not asked to leave (a
+ * reload, a process too many), the peers stay for at most drain from now and
+ * then get 1012, spread over ten seconds; if there are none for half a second
+ * (a stop), all get 1001.  A later call can only shorten the drain. */
 void wsig_worker_quit(wsig_worker_t *worker, int64_t drain, wsig_time_t now);
 
 /* Close everything now (1001, as far as it can be written at once), give the
@@ -345,5 +370,16 @@ int wsig_ice_text(const wsig_conf_t *conf, wsig_text_t realm, wsig_text_t name,
 
 /* Prometheus text, version 0.0.4. */
 int wsig_status_text(wsig_zone_t *zone, char **text, size_t *size);
+
+typedef struct wsig_numbers_s {
+    uint64_t peers; /* that have joined */
+    uint64_t peers_max;
+    uint64_t calls_ringing;
+    uint64_t calls_active;
+    uint64_t workers;
+} wsig_numbers_t;
+
+/* The same in numbers, of all workers together. */
+void wsig_status_numbers(wsig_zone_t *zone, wsig_numbers_t *numbers);
 
 #endif

@@ -40,6 +40,10 @@ static const unit_t time_units[] = {
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
+static const char *set_size(wsig_text_t value, size_t min, size_t max,
+                            size_t *size, const wsig_pool_t *pool);
+static const char *set_time(wsig_text_t value, int64_t min, int64_t max,
+                            int64_t *time, const wsig_pool_t *pool);
 static const char *set_guests(wsig_conf_t *conf, wsig_text_t value,
                               const wsig_pool_t *pool);
 static const char *set_origin(wsig_conf_t *conf, const wsig_text_t *values,
@@ -108,12 +112,11 @@ wsig_conf_set(wsig_conf_t *conf, wsig_setting_t setting,
         error = set_origin(conf, values, n, pool);
         break;
     case WSIG_SET_MAX_MESSAGE:
-        error = wsig_conf_size(values[0], KILO, WSIG_MAX_MESSAGE_LIMIT,
-                               &conf->max_message, pool);
+        error = set_size(values[0], KILO, WSIG_MAX_MESSAGE_LIMIT,
+                         &conf->max_message, pool);
         break;
     case WSIG_SET_MAX_BACKLOG:
-        error = wsig_conf_size(values[0], KILO, 16 * MEGA, &conf->max_backlog,
-                               pool);
+        error = set_size(values[0], KILO, 16 * MEGA, &conf->max_backlog, pool);
         break;
     case WSIG_SET_MAX_PEERS:
         error = set_max_peers(conf, values[0], pool);
@@ -122,15 +125,13 @@ wsig_conf_set(wsig_conf_t *conf, wsig_setting_t setting,
         error = set_rate(conf, values, n, pool);
         break;
     case WSIG_SET_PING:
-        error = wsig_conf_time(values[0], SECOND, HOUR, &conf->ping, pool);
+        error = set_time(values[0], SECOND, HOUR, &conf->ping, pool);
         break;
     case WSIG_SET_HELLO_TIMEOUT:
-        error =
-            wsig_conf_time(values[0], 100, HOUR, &conf->hello_timeout, pool);
+        error = set_time(values[0], 100, HOUR, &conf->hello_timeout, pool);
         break;
     case WSIG_SET_RING_TIMEOUT:
-        error =
-            wsig_conf_time(values[0], SECOND, HOUR, &conf->ring_timeout, pool);
+        error = set_time(values[0], SECOND, HOUR, &conf->ring_timeout, pool);
         break;
     case WSIG_SET_ICE_SERVER:
         error = set_ice_servers(conf, values, n, pool);
@@ -139,8 +140,7 @@ wsig_conf_set(wsig_conf_t *conf, wsig_setting_t setting,
         error = set_secrets(conf, values[0], pool);
         break;
     case WSIG_SET_TURN_TTL:
-        error =
-            wsig_conf_time(values[0], SECOND, 7 * DAY, &conf->turn_ttl, pool);
+        error = set_time(values[0], SECOND, 7 * DAY, &conf->turn_ttl, pool);
         break;
     }
     if (error == NULL) {
@@ -209,8 +209,25 @@ wsig_conf_check(const wsig_conf_t *conf, const wsig_pool_t *pool,
 }
 
 const char *
-wsig_conf_size(wsig_text_t value, size_t min, size_t max, size_t *size,
+wsig_conf_zone(wsig_text_t path, wsig_text_t size, size_t *bytes,
                const wsig_pool_t *pool)
+{
+    if (path.size > WSIG_PATH_MAX) {
+        return invalid(pool, path, "a path of at most %d bytes is expected",
+                       WSIG_PATH_MAX);
+    }
+    return set_size(size, WSIG_ZONE_MIN, WSIG_ZONE_MAX, bytes, pool);
+}
+
+const char *
+wsig_conf_drain(wsig_text_t value, int64_t *drain, const wsig_pool_t *pool)
+{
+    return set_time(value, 0, 7 * DAY, drain, pool);
+}
+
+static const char *
+set_size(wsig_text_t value, size_t min, size_t max, size_t *size,
+         const wsig_pool_t *pool)
 {
     char low[32];
     char high[32];
@@ -228,9 +245,9 @@ wsig_conf_size(wsig_text_t value, size_t min, size_t max, size_t *size,
     return NULL;
 }
 
-const char *
-wsig_conf_time(wsig_text_t value, int64_t min, int64_t max, int64_t *time,
-               const wsig_pool_t *pool)
+static const char *
+set_time(wsig_text_t value, int64_t min, int64_t max, int64_t *time,
+         const wsig_pool_t *pool)
 {
     char low[32];
     char high[32];

@@ -22,6 +22,9 @@ typedef struct authority_s {
     uint32_t port;
 } authority_t;
 
+static int check(const wsig_request_t *request, const wsig_conf_t *conf,
+                 wsig_reply_t *reply);
+static void put_headers(wsig_reply_t *reply);
 static int check_upgrade(const wsig_request_t *request, const char **why);
 static int choose_dialect(wsig_text_t protocols, wsig_reply_t *reply);
 static int check_origin(const wsig_request_t *request, const wsig_conf_t *conf,
@@ -49,24 +52,67 @@ void
 wsig_handshake(const wsig_request_t *request, const wsig_conf_t *conf,
                wsig_reply_t *reply)
 {
-    *reply = (wsig_reply_t){.status = 101};
+    *reply = (wsig_reply_t){.level = WSIG_LOG_INFO};
+    reply->status = check(request, conf, reply);
+    if (reply->status == 403 || reply->status >= 500) {
+        reply->level = WSIG_LOG_ERROR;
+    }
+    put_headers(reply);
+}
 
-    reply->status = check_upgrade(request, &reply->why);
-    if (reply->status == 101) {
-        reply->status = choose_dialect(request->protocol, reply);
+static int
+check(const wsig_request_t *request, const wsig_conf_t *conf,
+      wsig_reply_t *reply)
+{
+    int status = check_upgrade(request, &reply->why);
+
+    if (status == 101) {
+        status = choose_dialect(request->protocol, reply);
     }
-    if (reply->status == 101) {
-        reply->status = check_origin(request, conf, &reply->why);
+    if (status == 101) {
+        status = check_origin(request, conf, &reply->why);
     }
-    if (reply->status == 101 && request->identity.size > 0 &&
-        !wsig_name_valid(request->identity)) {
-        reply->status = 403;
+    if (status != 101) {
+        return status;
+    }
+    if (request->identity.size > 0 && !wsig_name_valid(request->identity)) {
         reply->why = "the identity is not a valid name";
+        return 403;
     }
-    if (reply->status == 101 &&
-        !make_accept(trim(request->key), reply->accept)) {
-        reply->status = 500;
+    if (request->body) {
+        reply->why = "the request has a body";
+        return 400;
+    }
+    if (!make_accept(trim(request->key), reply->accept)) {
         reply->why = "SHA-1 failed";
+        return 500;
+    }
+    return 101;
+}
+
+/* What the status demands: RFC 6455, 4.2.2 and 4.4; RFC 9110, 15.5.6 and
+ * 15.5.22. */
+static void
+put_headers(wsig_reply_t *reply)
+{
+    wsig_header_t *header = reply->headers;
+
+    switch (reply->status) {
+    case 101:
+        *header++ = (wsig_header_t){"Upgrade", "websocket"};
+        *header++ = (wsig_header_t){"Sec-WebSocket-Accept", reply->accept};
+        if (reply->dialect == WSIG_NATIVE) {
+            *header++ =
+                (wsig_header_t){"Sec-WebSocket-Protocol", NATIVE_PROTOCOL};
+        }
+        break;
+    case 405:
+        *header++ = (wsig_header_t){"Allow", "GET"};
+        break;
+    case 426:
+        *header++ = (wsig_header_t){"Upgrade", "websocket"};
+        *header++ = (wsig_header_t){"Sec-WebSocket-Version", "13"};
+        break;
     }
 }
 
@@ -141,7 +187,6 @@ choose_dialect(wsig_text_t protocols, wsig_reply_t *reply)
         return 400;
     }
     reply->dialect = WSIG_NATIVE;
-    reply->protocol = NATIVE_PROTOCOL;
     return 101;
 }
 

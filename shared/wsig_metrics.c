@@ -52,26 +52,44 @@ wsig_put_gauge(wsig_buffer_t *out, const char *name, const char *help,
     wsig_put_metric(out, name, "", "gauge", help, value);
 }
 
+void
+wsig_status_numbers(wsig_zone_t *zone, wsig_numbers_t *numbers)
+{
+    const wsig_shared_t *shared = zone->shared;
+    uint32_t ringing, answered;
+    int i;
+
+    wsig_call_numbers(zone, &ringing, &answered);
+    *numbers = (wsig_numbers_t){
+        .peers = wsig_registry_live(zone),
+        .peers_max = (uint64_t) shared->partitions * WSIG_PARTITION_SLOTS,
+        .calls_ringing = ringing,
+        .calls_active = answered,
+    };
+    for (i = 0; i < WSIG_WORKERS; i++) {
+        numbers->workers += atomic_load(&shared->places[i].epoch) & 1;
+    }
+}
+
 int
 wsig_status_text(wsig_zone_t *zone, char **text, size_t *size)
 {
     const wsig_shared_t *shared = zone->shared;
-    uint32_t ringing, answered, workers = 0;
+    wsig_numbers_t numbers;
     wsig_buffer_t out = {0};
     uint64_t sum;
     int i, j;
 
-    for (i = 0; i < WSIG_WORKERS; i++) {
-        workers += atomic_load(&shared->places[i].epoch) & 1;
-    }
-    wsig_call_numbers(zone, &ringing, &answered);
-    wsig_put_gauge(&out, "peers", "Peers that have joined",
-                   wsig_registry_live(zone));
+    wsig_status_numbers(zone, &numbers);
+    wsig_put_gauge(&out, "peers", "Peers that have joined", numbers.peers);
     wsig_put_gauge(&out, "peers_max", "Peers that the zone has room for",
-                   (uint64_t) shared->partitions * WSIG_PARTITION_SLOTS);
-    wsig_put_gauge(&out, "calls_ringing", "Calls that ring", ringing);
-    wsig_put_gauge(&out, "calls_active", "Calls that are answered", answered);
-    wsig_put_gauge(&out, "workers", "Workers that serve peers", workers);
+                   numbers.peers_max);
+    wsig_put_gauge(&out, "calls_ringing", "Calls that ring",
+                   numbers.calls_ringing);
+    wsig_put_gauge(&out, "calls_active", "Calls that are answered",
+                   numbers.calls_active);
+    wsig_put_gauge(&out, "workers", "Workers that serve peers",
+                   numbers.workers);
     for (i = 0; i < WSIG_COUNTERS; i++) {
         for (j = 0, sum = 0; j < WSIG_WORKERS; j++) {
             sum += atomic_load_explicit(&shared->places[j].counters[i],

@@ -108,6 +108,15 @@ wsig_realm_valid(wsig_text_t realm)
 }
 
 bool
+wsig_realm_usable(wsig_text_t name)
+{
+    const wsig_text_t unnamed = WSIG_TEXT(WSIG_REALM_UNNAMED);
+
+    return name.size > 0 && name.data[0] != '~' &&
+           !wsig_text_same(name, unnamed);
+}
+
+bool
 wsig_name_valid(wsig_text_t name)
 {
     const uint8_t *at = (const uint8_t *) name.data;

@@ -148,9 +148,10 @@ sizes(void)
         CHECK(conf.max_message == good[i].size, "%s", good[i].value);
     }
     for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        size_t size = 7;
+        wsig_conf_t conf = {.max_message = 7};
+        wsig_text_t value = text(bad[i]);
         const char *error =
-            wsig_conf_size(text(bad[i]), 1024, 262144, &size, &pool);
+            wsig_conf_set(&conf, WSIG_SET_MAX_MESSAGE, &value, 1, &pool);
         char expected[256];
 
         snprintf(expected, sizeof(expected),
@@ -159,27 +160,37 @@ sizes(void)
                  bad[i]);
         CHECK(error != NULL, "\"%s\" was taken", bad[i]);
         CHECK(strcmp(error, expected) == 0, "%s", error);
-        CHECK(size == 7, "%s", bad[i]);
+        CHECK(conf.max_message == 7, "%s", bad[i]);
     }
 }
 
 static void
-zone_sizes(void)
+zones(void)
 {
-    size_t size;
+    char path[WSIG_PATH_MAX + 2];
+    size_t size = 7;
+    const char *error;
 
-    CHECK(wsig_conf_size(text("8g"), WSIG_ZONE_MIN, WSIG_ZONE_MAX, &size,
-                         &pool) == NULL);
+    memset(path, 'a', sizeof(path));
+    path[0] = '/';
+    path[sizeof(path) - 1] = '\0';
+    error = wsig_conf_zone(text(path), text("8g"), &size, &pool);
+    CHECK(strncmp(error, "invalid value \"/aaa", 19) == 0, "%s", error);
+    CHECK(strstr(error, "\": a path of at most 80 bytes is expected"), "%s",
+          error);
+    CHECK(size == 7);
+    path[WSIG_PATH_MAX] = '\0';
+    CHECK(wsig_conf_zone(text(path), text("8g"), &size, &pool) == NULL);
     CHECK(size == WSIG_ZONE_MAX);
-    CHECK(wsig_conf_size(text("8589934592"), WSIG_ZONE_MIN, WSIG_ZONE_MAX,
-                         &size, &pool) == NULL);
+    CHECK(wsig_conf_zone(text(path), text("512k"), &size, &pool) == NULL);
+    CHECK(size == WSIG_ZONE_MIN);
+    CHECK(wsig_conf_zone(text("/a"), text("8589934592"), &size, &pool) == NULL);
     CHECK(size == WSIG_ZONE_MAX);
-    CHECK(wsig_conf_size(text("8589934593"), WSIG_ZONE_MIN, WSIG_ZONE_MAX,
-                         &size, &pool) != NULL);
-    CHECK(strcmp(wsig_conf_size(text("1"), WSIG_ZONE_MIN, WSIG_ZONE_MAX, &size,
-                                &pool),
+    CHECK(wsig_conf_zone(text("/a"), text("8589934593"), &size, &pool) != NULL);
+    CHECK(strcmp(wsig_conf_zone(text("/a"), text("1"), &size, &pool),
                  "invalid value \"1\": a size such as 64k is expected, at "
                  "least 512k and at most 8g") == 0);
+    CHECK(size == WSIG_ZONE_MAX);
 }
 
 static void
@@ -208,16 +219,18 @@ times(void)
     size_t i;
 
     for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-        const char *error =
-            wsig_conf_time(text(good[i].value), 0, 604800000, &ms, &pool);
+        const char *error = wsig_conf_drain(text(good[i].value), &ms, &pool);
 
         CHECK(error == NULL, "%s: %s", good[i].value, error);
         CHECK(ms == good[i].ms, "%s", good[i].value);
     }
     for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        CHECK(wsig_conf_time(text(bad[i]), 0, 604800000, &ms, &pool) != NULL,
+        CHECK(wsig_conf_drain(text(bad[i]), &ms, &pool) != NULL,
               "\"%s\" was taken", bad[i]);
     }
+    CHECK(strcmp(wsig_conf_drain(text("8d"), &ms, &pool),
+                 "invalid value \"8d\": a time such as 30s is expected, at "
+                 "least 0ms and at most 7d") == 0);
     refuses(WSIG_SET_PING, "999ms",
             "invalid value \"999ms\": a time such as 30s is expected, at "
             "least 1s and at most 1h");
@@ -632,12 +645,75 @@ short_of_memory(void)
     }
 }
 
+/* A copy means the same when the first is gone, and any change is seen. */
+static void
+copies(void)
+{
+    static const struct {
+        wsig_setting_t setting;
+        const char *value;
+    } changes[] = {{WSIG_SET_GUESTS, "call"},
+                   {WSIG_SET_ORIGIN, "any"},
+                   {WSIG_SET_ORIGIN, "https://a.org"},
+                   {WSIG_SET_ORIGIN, "https://a.org https://b.net"},
+                   {WSIG_SET_MAX_MESSAGE, "2k"},
+                   {WSIG_SET_MAX_BACKLOG, "2k"},
+                   {WSIG_SET_MAX_PEERS, "9"},
+                   {WSIG_SET_RATE, "9/s burst=36"},
+                   {WSIG_SET_RATE, "5/s burst=9"},
+                   {WSIG_SET_PING, "9s"},
+                   {WSIG_SET_HELLO_TIMEOUT, "9s"},
+                   {WSIG_SET_RING_TIMEOUT, "9s"},
+                   {WSIG_SET_ICE_SERVER, "stun:a.org turn:c.org"},
+                   {WSIG_SET_ICE_SERVER, "stun:a.org"},
+                   {WSIG_SET_TURN_SECRET_FILE, NULL},
+                   {WSIG_SET_TURN_TTL, "9s"}};
+    wsig_conf_t conf = {0}, *copy;
+    size_t i;
+
+    copy = wsig_conf_copy(&conf); /* without lists */
+    CHECK(copy != NULL && wsig_conf_same(copy, &conf));
+    free(copy);
+    write_secrets("hush-0123456789ab\nhush-0123456789cd\n", 36, 0600);
+    takes(&conf, WSIG_SET_ORIGIN, "https://a.org https://b.org");
+    takes(&conf, WSIG_SET_ICE_SERVER, "stun:a.org turn:b.org");
+    takes(&conf, WSIG_SET_TURN_SECRET_FILE, path_of("secret"));
+    takes(&conf, WSIG_SET_RATE, "5/s burst=36");
+    wsig_conf_merge(&conf, NULL);
+    alloc_fail(1, false);
+    CHECK(wsig_conf_copy(&conf) == NULL);
+    alloc_fail(0, false);
+    copy = wsig_conf_copy(&conf);
+    CHECK(copy != NULL && wsig_conf_same(&conf, copy));
+    is_text(copy->origins[1], "https://b.org");
+    is_text(copy->ice_servers[0], "stun:a.org");
+    is_text(copy->ice_servers[1], "turn:b.org");
+    is_text(copy->secrets[1], "hush-0123456789cd");
+    CHECK(copy->secrets[1].data != conf.secrets[1].data);
+    write_secrets("hush-0123456789ab\nhush-0123456789ce\n", 36, 0600);
+    for (i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+        wsig_conf_t other = conf;
+        const char *value = changes[i].value;
+
+        takes(&other, changes[i].setting,
+              value != NULL ? value : path_of("secret"));
+        CHECK(!wsig_conf_same(copy, &other), "%zu", i);
+        CHECK(!wsig_conf_same(&other, copy), "%zu", i);
+    }
+    conf.identity = true;
+    CHECK(!wsig_conf_same(copy, &conf));
+    conf = *copy;
+    conf.given = 0;
+    CHECK(wsig_conf_same(copy, &conf));
+    free(copy);
+}
+
 int
 main(void)
 {
     CHECK(mkdtemp(folder) != NULL);
     sizes();
-    zone_sizes();
+    zones();
     times();
     words_and_numbers();
     rates();
@@ -649,6 +725,7 @@ main(void)
     guests_of_levels();
     the_whole();
     short_of_memory();
+    copies();
     pool_clear();
     CHECK(unlink(path_of("secret")) == 0);
     CHECK(rmdir(folder) == 0);

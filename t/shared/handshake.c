@@ -180,6 +180,10 @@ static void test_headers(void);
 static void test_protocols(void);
 static void test_origins(void);
 static void test_identities(void);
+static void test_bodies(void);
+static void test_answers(void);
+static void test_realms(void);
+static const char *answer(const wsig_reply_t *reply, const char *name);
 static int status_of(const wsig_request_t *request, const wsig_conf_t *conf);
 static wsig_request_t good_request(void);
 static wsig_text_t words(const char *text);
@@ -196,6 +200,9 @@ main(void)
     test_protocols();
     test_origins();
     test_identities();
+    test_bodies();
+    test_answers();
+    test_realms();
     return 0;
 }
 
@@ -208,7 +215,7 @@ test_accept(void)
     wsig_handshake(&request, &any, &reply);
     CHECK(reply.status == 101 && reply.why == NULL);
     CHECK(strcmp(reply.accept, ACCEPT) == 0, "%s", reply.accept);
-    CHECK(reply.protocol == NULL && reply.dialect == WSIG_ARTICLE);
+    CHECK(reply.dialect == WSIG_ARTICLE);
 }
 
 /* Whatever 16 bytes a client takes; and one character of the key changed to
@@ -319,9 +326,10 @@ test_protocols(void)
               protocols[i].value, reply.status);
         if (reply.status == 101) {
             CHECK(reply.dialect == protocols[i].dialect);
-            CHECK((reply.protocol != NULL) == (reply.dialect == WSIG_NATIVE));
-            CHECK(reply.protocol == NULL ||
-                  strcmp(reply.protocol, "webrtc-signal.v1") == 0);
+            const char *protocol = answer(&reply, "Sec-WebSocket-Protocol");
+
+            CHECK((protocol != NULL) == (reply.dialect == WSIG_NATIVE));
+            CHECK(protocol == NULL || strcmp(protocol, "webrtc-signal.v1") == 0);
         }
     }
 }
@@ -371,6 +379,80 @@ test_identities(void)
         request.identity = words(identities[i].value);
         CHECK(status_of(&request, &any) == identities[i].status, "%zu", i);
     }
+}
+
+/* Whatever else is wrong with it is said first. */
+static void
+test_bodies(void)
+{
+    wsig_request_t request = good_request();
+    wsig_reply_t reply;
+
+    request.body = true;
+    wsig_handshake(&request, &any, &reply);
+    CHECK(reply.status == 400);
+    CHECK(strcmp(reply.why, "the request has a body") == 0, "%s", reply.why);
+    request.identity = words(" a");
+    CHECK(status_of(&request, &any) == 403);
+}
+
+/* What each status carries, and how loudly it is logged. */
+static void
+test_answers(void)
+{
+    const wsig_conf_t same_only = {.origin = WSIG_ORIGIN_SAME};
+    wsig_request_t request = good_request();
+    wsig_reply_t reply;
+
+    request.protocol = words("webrtc-signal.v1");
+    wsig_handshake(&request, &any, &reply);
+    CHECK(reply.status == 101);
+    CHECK(strcmp(answer(&reply, "Upgrade"), "websocket") == 0);
+    CHECK(strcmp(answer(&reply, "Sec-WebSocket-Accept"), ACCEPT) == 0);
+    CHECK(reply.headers[3].name == NULL);
+    request.origin = words("https://b");
+    wsig_handshake(&request, &same_only, &reply);
+    CHECK(reply.status == 403 && reply.level == WSIG_LOG_ERROR);
+    CHECK(reply.headers[0].name == NULL);
+    request.key = words("x");
+    wsig_handshake(&request, &any, &reply);
+    CHECK(reply.status == 400 && reply.level == WSIG_LOG_INFO);
+    CHECK(reply.headers[0].name == NULL);
+    request.version = words("8");
+    wsig_handshake(&request, &any, &reply);
+    CHECK(reply.status == 426 && reply.level == WSIG_LOG_INFO);
+    CHECK(strcmp(answer(&reply, "Upgrade"), "websocket") == 0);
+    CHECK(strcmp(answer(&reply, "Sec-WebSocket-Version"), "13") == 0);
+    CHECK(reply.headers[2].name == NULL);
+    request.get = false;
+    wsig_handshake(&request, &any, &reply);
+    CHECK(reply.status == 405 && reply.level == WSIG_LOG_INFO);
+    CHECK(strcmp(answer(&reply, "Allow"), "GET") == 0);
+    CHECK(reply.headers[1].name == NULL);
+}
+
+static void
+test_realms(void)
+{
+    CHECK(wsig_realm_usable(words("example.org")));
+    CHECK(wsig_realm_usable(words("__")) && wsig_realm_usable(words("a~")));
+    CHECK(!wsig_realm_usable(words(NULL)) && !wsig_realm_usable(words("")));
+    CHECK(!wsig_realm_usable(words("_")) && !wsig_realm_usable(words("~^a$")));
+    CHECK(wsig_realm_valid(words(WSIG_REALM_UNNAMED)));
+}
+
+/* NULL: it has no such header. */
+static const char *
+answer(const wsig_reply_t *reply, const char *name)
+{
+    const wsig_header_t *header;
+
+    for (header = reply->headers; header->name != NULL; header++) {
+        if (strcmp(header->name, name) == 0) {
+            return header->value;
+        }
+    }
+    return NULL;
 }
 
 /* Each header is in memory of its own, without a NUL, so that reading beyond
