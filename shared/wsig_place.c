@@ -33,7 +33,7 @@ wsig_place_claim(wsig_zone_t *zone, unsigned *number, uint32_t *epoch,
         atomic_store(&place->tail, 0);
         atomic_store(&place->head, 0);
         atomic_store(&place->armed, 0);
-        place->generation = zone->generation;
+        atomic_store(&place->leaving, 0);
         atomic_store(&place->epoch, *epoch);
         pthread_mutex_unlock(&place->producers);
         *number = i;
@@ -80,16 +80,22 @@ wsig_place_bury(wsig_zone_t *zone, unsigned own)
     return found;
 }
 
+void
+wsig_place_leave(wsig_zone_t *zone, unsigned number)
+{
+    atomic_store(&zone->shared->places[number].leaving, 1);
+}
+
 bool
-wsig_place_newer(const wsig_zone_t *zone)
+wsig_place_others(const wsig_zone_t *zone, unsigned own)
 {
     const wsig_place_t *place;
     unsigned i;
 
     for (i = 0; i < WSIG_WORKERS; i++) {
         place = &zone->shared->places[i];
-        if ((atomic_load(&place->epoch) & 1) &&
-            place->generation > zone->generation) {
+        if (i != own && (atomic_load(&place->epoch) & 1) &&
+            !atomic_load(&place->leaving)) {
             return true;
         }
     }

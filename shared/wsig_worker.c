@@ -7,7 +7,7 @@
 #define TICK 100          /* ms: deltas are made of what happened in it */
 #define IDLE_TICK 500     /* ms, without peers */
 #define BURY_EVERY 500    /* ms */
-#define QUIT_WAIT 500     /* ms for newer workers to appear */
+#define QUIT_WAIT 500     /* ms for other workers to appear */
 #define SPREAD_TICKS 100  /* over which the last peers are closed */
 #define RECORD_BUDGET 256 /* records taken before others get their turn */
 #define SWEEP_BUDGET 4    /* partitions, likewise */
@@ -198,35 +198,36 @@ wsig_worker_quit(wsig_worker_t *worker, int64_t drain, wsig_time_t now)
 {
     if (!worker->quitting) {
         worker->quitting = true;
-        worker->drain = drain;
-        worker->tick_at = now.mono;
+        worker->drain_until = now.mono + drain;
+        worker->alone_at = now.mono;
+        worker->tick_at = now.mono + TICK; /* others may be asked just now */
+        wsig_place_leave(worker->zone, worker->place);
+    }
+    if (now.mono + drain < worker->drain_until) {
+        worker->drain_until = now.mono + drain;
     }
     wsig_worker_settle(worker, now);
 }
 
-/* A reload shows by newer workers; a stop by their absence, be it after a
- * reload. */
+/* A stop shows by all others leaving too, be it after a reload. */
 static void
 wsig_worker_leave(wsig_worker_t *worker, wsig_time_t now)
 {
     worker->tick_at = now.mono + TICK;
-    if (wsig_place_newer(worker->zone)) {
+    if (wsig_place_others(worker->zone, worker->place)) {
         worker->alone_at = 0;
-        if (worker->drain_until == 0) {
-            worker->drain_until = now.mono + worker->drain;
-        }
     } else if (worker->alone_at == 0) {
         worker->alone_at = now.mono;
     }
     if (worker->alone_at != 0 && now.mono >= worker->alone_at + QUIT_WAIT) {
         wsig_worker_close_some(worker, worker->n_peers, 1001,
                                "the server is shutting down", now);
-    } else if (worker->drain_until != 0 && now.mono >= worker->drain_until) {
+    } else if (worker->alone_at == 0 && now.mono >= worker->drain_until) {
         if (worker->drain_step == 0) {
             worker->drain_step = worker->n_peers / SPREAD_TICKS + 1;
         }
         wsig_worker_close_some(worker, worker->drain_step, 1012,
-                               "the server was reloaded", now);
+                               "this process of the server ends", now);
     }
 }
 

@@ -22,7 +22,7 @@
 #include "wsig_registry.h"
 
 #define MAGIC UINT64_C(0x77736967206e6531)
-#define LAYOUT 1 /* counts changes of meaning: sizes count by themselves */
+#define LAYOUT 2 /* counts changes of meaning: sizes count by themselves */
 #define TMPFS_MAGIC 0x01021994
 #define ATTEMPTS 100 /* of 20 ms each, to wait for another who opens */
 
@@ -149,7 +149,6 @@ wsig_zone_open_at(wsig_opening_t *opening, wsig_zone_t **result)
         wsig_zone_close(zone);
         return rc;
     }
-    zone->generation = atomic_fetch_add(&zone->shared->generation, 1) + 1;
     *result = zone;
     return WSIG_OK;
 }

@@ -62,7 +62,7 @@ typedef enum {
 typedef struct wsig_place_s {
     pthread_mutex_t life;
     _Atomic uint32_t epoch;
-    _Atomic uint32_t generation; /* of the wsig_zone_open it descends from */
+    _Atomic uint32_t leaving; /* 1: its owner was asked to leave */
     pthread_mutex_t producers;
     _Atomic uint64_t head;  /* bytes read from the mailbox, by its owner */
     _Atomic uint64_t tail;  /* bytes written to it; storing it is the commit */
@@ -87,7 +87,6 @@ typedef struct wsig_shared_s {
     uint64_t rings_at;
     char instance[128]; /* the server that made it, NUL-terminated */
     uint8_t key[16];
-    _Atomic uint32_t generation;
     _Atomic int64_t sweep_at; /* when calls are looked through next */
     wsig_place_t places[WSIG_WORKERS];
 } wsig_shared_t;
@@ -98,7 +97,6 @@ struct wsig_zone_s {
     int file;
     int lock;
     struct evp_mac_st *mac; /* of wsig_zone_hash: fetching it takes 1 us */
-    uint32_t generation;
     uid_t uid;
     gid_t gid;
     char path[WSIG_ZONE_PATH];
@@ -154,7 +152,10 @@ wsig_place_lives(const wsig_zone_t *zone, unsigned place, uint32_t epoch)
  * were found.  own: the caller's place. */
 unsigned wsig_place_bury(wsig_zone_t *zone, unsigned own);
 
-/* Does a worker of a later generation live? */
-bool wsig_place_newer(const wsig_zone_t *zone);
+/* The owner of a place was asked to leave. */
+void wsig_place_leave(wsig_zone_t *zone, unsigned place);
+
+/* Does another worker live that was not? */
+bool wsig_place_others(const wsig_zone_t *zone, unsigned own);
 
 #endif

@@ -482,7 +482,72 @@ stop(void)
     stage_end(&stage);
 }
 
-/* A new generation comes: the old one goes on until its time is up. */
+/* One worker of two is asked to leave: its peers stay until its time is up. */
+static void
+one_too_many(void)
+{
+    static char names[30][8];
+    client_t *old[30], *bob;
+    int i, left;
+
+    stage_begin(&stage, 2);
+    bob = stage_guest(&stage, 1, "bob");
+    for (i = 0; i < 30; i++) {
+        sprintf(names[i], "u%d", i);
+        old[i] = stage_guest(&stage, 0, names[i]);
+    }
+    host_quit(&stage.hosts[0], 60000);
+    stage_pass(&stage, 30000);
+    host_quit(&stage.hosts[0], 60000); /* its time is not longer for that */
+    stage_pass(&stage, 29900);
+    for (i = 0; i < 30; i++) {
+        CHECK(old[i]->code == 0);
+    }
+    stage_pass(&stage, 10000);
+    for (i = 0; i < 30; i++) {
+        is_closed(old[i], 1012);
+    }
+    is_here(bob);
+    /* and now all of them, in the midst of it */
+    host_stop(&stage.hosts[0]);
+    CHECK(host_start(&stage.hosts[0], stage.zone) == WSIG_OK);
+    for (i = 0; i < 30; i++) {
+        old[i] = stage_guest(&stage, 0, names[i]);
+    }
+    host_quit(&stage.hosts[0], 60000);
+    stage_pass(&stage, 20000);
+    host_quit(&stage.hosts[0], 0); /* that long after all */
+    stage_pass(&stage, 1000);
+    left = (int) wsig_worker_peers(stage.hosts[0].worker);
+    CHECK(left > 10 && left < 25, "%d", left);
+    CHECK(bob->code == 0);
+    host_quit(&stage.hosts[1], 60000);
+    stage_pass(&stage, 700);
+    CHECK(wsig_worker_peers(stage.hosts[0].worker) == 0);
+    is_closed(bob, 1001);
+    is_closed(old[0], 1001);
+    stage_end(&stage);
+}
+
+/* Asked one after the other, nobody hears that others stay. */
+static void
+stop_without_drain(void)
+{
+    client_t *alice, *bob;
+
+    stage_begin(&stage, 2);
+    alice = stage_guest(&stage, 0, "alice");
+    bob = stage_guest(&stage, 1, "bob");
+    host_quit(&stage.hosts[0], 0);
+    stage_pass(&stage, 50);
+    host_quit(&stage.hosts[1], 0);
+    stage_pass(&stage, 700);
+    is_closed(alice, 1001);
+    is_closed(bob, 1001);
+    stage_end(&stage);
+}
+
+/* Newer workers come: the old one goes on until its time is up. */
 static void
 reload(void)
 {
@@ -593,6 +658,8 @@ main(void)
         slow_reader(n, 2000);
     }
     stop();
+    one_too_many();
+    stop_without_drain();
     reload();
     no_worker_slot();
     short_writes();
