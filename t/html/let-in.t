@@ -94,8 +94,8 @@ onEachServer({
   },
 });
 
-/* Any variable can be the identity; '$cookie_user' is nginx's spelling. */
-onEachServer({ settings: { identity: '$cookie_user', guests: 'call' } }, {
+/* Any variable can be the identity. */
+onEachServer({ settings: { identity: 'cookie_user', guests: 'call' } }, {
   async 'a guest sees nobody, and calls by name'(c) {
     const cookie = { name: 'user', value: 'alice', domain: 'localhost',
                      path: '/', expires: -1, httpOnly: true, secure: true,

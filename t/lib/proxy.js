@@ -29,8 +29,14 @@ class Proxy {
 
   async carry(near) {
     this.keep(near);
-    const far = this.worker ? await connectTo(this.worker, this.target)
-                            : net.connect(this.target, '127.0.0.1');
+    let far;
+    if (this.worker) {
+      const first = await new Promise((resolve) => near.once('data', resolve));
+      near.pause();
+      far = await connectTo(this.worker, this.target, first);
+    } else {
+      far = net.connect(this.target, '127.0.0.1');
+    }
     this.keep(far);
     near.on('close', () => far.destroy());
     far.on('close', () => near.destroy());
@@ -56,19 +62,26 @@ class Proxy {
   }
 }
 
-/* A connection that this process has accepted: others are dropped unused. */
-async function connectTo(pid, port) {
-  for (let tries = 0; tries < 200; tries++) {
-    const socket = net.connect(port, '127.0.0.1');
-    await new Promise((resolve, reject) => {
+/* A connection that this process has accepted, where the first bytes were
+ * sent: before them httpd accepts none.  Others are dropped. */
+async function connectTo(pid, port, first) {
+  for (let tries = 0; tries < 30; tries++) {
+    const sockets = Array.from({ length: 6 }, () =>
+      net.connect(port, '127.0.0.1'));
+    await Promise.all(sockets.map((socket) => new Promise((resolve, reject) => {
       socket.once('connect', resolve);
       socket.once('error', reject);
-    });
-    const inode = await acceptedInode(port, socket.localPort);
-    if (inode && holds(pid, inode)) {
-      return socket;
+      socket.write(first);
+    })));
+    const inodes = await Promise.all(sockets.map((socket) =>
+      acceptedInode(port, socket.localPort)));
+    const found = sockets.find((socket, i) =>
+      inodes[i] && holds(pid, inodes[i]));
+    sockets.filter((socket) => socket !== found)
+      .forEach((socket) => socket.on('error', () => {}).destroy());
+    if (found) {
+      return found;
     }
-    socket.destroy();
   }
   throw new Error(`no connection fell to worker ${pid}`);
 }

@@ -14,7 +14,7 @@
  */
 
 const { attempt, later } = require('./tap');
-const { servers, startServer } = require('./server');
+const { kinds, servers, startServer } = require('./server');
 const { Native, Article, openOn } = require('./client');
 const { Raw } = require('./raw');
 
@@ -84,18 +84,24 @@ class Context {
 
 /*
  * options: startServer's, and
- *   schemes  ['ws', 'wss']
- *   ms       that one test may take
- *   fresh    true: each test gets a server of its own
+ *   only         ['apache']: on these servers
+ *   conformance  true: on each kind of workers that a server has
+ *   schemes      ['ws', 'wss']
+ *   ms           that one test may take
+ *   fresh        true: each test gets a server of its own
  */
 function scenarios(options, tests) {
-  for (const server of servers) {
-    later(() => runOn({ ...options, server }, tests));
+  const { only, conformance } = options;
+  for (const server of servers.filter((name) => !only || only.includes(name))) {
+    for (const more of conformance ? kinds[server].conformance : [{}]) {
+      later(() => runOn({ ...options, ...more, server }, tests));
+    }
   }
 }
 
 async function runOn(options, tests) {
-  const { server, fresh, schemes = ['ws', 'wss'], ms } = options;
+  const { fresh, schemes = ['ws', 'wss'], ms } = options;
+  const server = [options.server, options.mpm].filter(Boolean).join(' ');
   let s = null;
   if (!fresh && !await attempt(`${server}: the server starts`, async () => {
     s = await startServer(options);

@@ -15,6 +15,7 @@ const MODULE = path.join(__dirname, '..', '..', 'build',
 /* Neutral values of `identity` and `realm`; others pass as they are. */
 const VALUES = {
   remote_user: '$remote_user',
+  cookie_user: '$cookie_user',
   host: '$host',
   none: '""',
 };
@@ -129,8 +130,8 @@ function checkCommand(o) {
   return [binary, [...args, '-t']];
 }
 
-/* Is this command line a worker's?  'new', or 'old' (asked to leave), or
- * null. */
+/* Is this command line a worker's?  'new', or 'old' (asked to leave: it says so
+ * itself), or null. */
 function workerKind(commandLine) {
   if (!/^nginx: worker process/.test(commandLine)) {
     return null;
@@ -146,8 +147,22 @@ function killedLine(pid, signalNumber) {
   return new RegExp(`worker process ${pid} exited on signal ${signalNumber}`);
 }
 
+/* The level of a line of the log. */
+function level(line) {
+  const match = / \[(\w+)\] /.exec(line);
+  return match && match[1];
+}
+
+/* What the check of a configuration says of a wrong value. */
+function mistake(text, setting) {
+  return text.split('\n').find((line) => line.includes('[emerg]')
+                                && line.includes(`webrtc_signal_${setting}`));
+}
+
 module.exports = {
   name: 'nginx', configure, command, checkCommand, workerKind, TROUBLE,
-  killedLine, signals: { reload: 'SIGHUP', quit: 'SIGQUIT', stop: 'SIGTERM' },
+  killedLine, level, mistake,
+  signals: { reload: 'SIGHUP', quit: 'SIGQUIT', stop: 'SIGTERM' },
+  conformance: [{}],
   needs: [BINARY, MODULE],
 };

@@ -148,11 +148,12 @@ function writeConfiguration(kind, o) {
 
 /*
  * Options (all but server may be left out):
- *   server       'nginx'
+ *   server       'nginx' or 'apache'
  *   workers      2
  *   connections  of one worker, 1024
  *   settings     {noun: value or list of values}, for the whole server;
- *                values of identity and realm: 'remote_user', 'host', 'none'
+ *                values of identity and realm: 'remote_user', 'cookie_user'
+ *                (what the cookie `user` says), 'host', 'none'
  *   locations    {path: {kind: 'signal'|'ice'|'status', auth, settings}},
  *                beside /webrtc/signal, /webrtc/ice and /webrtc/status, or in
  *                their place (null: without it)
@@ -165,6 +166,7 @@ function writeConfiguration(kind, o) {
  *   pageHeaders  {name: value}, of what stands under /webrtc/
  *   reuseport    true: connections fall evenly on the workers
  *   sslProtocols 'TLSv1.2'
+ * and those of server-NAME.js.
  */
 async function prepare(options) {
   const kind = kinds[options.server];
@@ -191,15 +193,16 @@ async function prepare(options) {
   return { kind, o };
 }
 
-/* What the server's own check of its configuration says:
- * {ok, text}. */
+/* What the server's own check of its configuration says: {ok, text, zone,
+ * mistake(setting)}, the last being the line about a setting's wrong value. */
 async function checkConfiguration(options) {
   const { kind, o } = await prepare(options);
   const [binary, args] = kind.checkCommand(o);
   const run = spawnSync(binary, args, { encoding: 'utf8' });
   const text = fs.readFileSync(o.files.log, 'utf8') + run.stdout + run.stderr;
   fs.rmSync(o.files.folder, { recursive: true, force: true });
-  return { ok: run.status === 0, text, zone: o.zone };
+  return { ok: run.status === 0, text, zone: o.zone,
+           mistake: (setting) => kind.mistake(text, setting) };
 }
 
 class Server {
@@ -215,6 +218,7 @@ class Server {
     this.ws = `ws://127.0.0.1:${o.ports.http}`;
     this.wss = `wss://127.0.0.1:${o.ports.https}`;
     this.output = '';
+    this.leaving = new Set(); // process ids, as texts, from before a reload
     this.allowed = []; // lines of the log that would be trouble otherwise
     this.exited = null; // {code, signal} once it is gone
   }
@@ -270,7 +274,7 @@ class Server {
       try {
         const line = fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8')
           .split('\0').join(' ');
-        if (this.kind.workerKind(line) === which) {
+        if (this.kind.workerKind(line, this.leaving.has(pid)) === which) {
           known.push(Number(pid));
         }
       } catch (error) {
@@ -281,8 +285,9 @@ class Server {
   }
 
   /* Read the configuration again, with changed options if any; returns once
-   * new workers serve and the old ones were told to leave. */
-  async reload(changes) {
+   * new workers serve and the old ones were told to leave.  how: 'reload', or
+   * another of the server's signals. */
+  async reload(changes, how = 'reload') {
     if (changes) {
       Object.assign(this.options, changes);
       if (changes.settings || changes.locations || changes.hosts) {
@@ -291,7 +296,8 @@ class Server {
       writeConfiguration(this.kind, this.options);
     }
     const before = new Set(this.workers());
-    process.kill(this.pid, this.kind.signals.reload);
+    before.forEach((pid) => this.leaving.add(String(pid)));
+    process.kill(this.pid, this.kind.signals[how]);
     await until(() => {
       const now = this.workers();
       return now.length >= this.options.workers
@@ -323,6 +329,12 @@ class Server {
   /* All that it wrote into its error log and to its standard output. */
   log() {
     return this.read(this.files.log) + this.output;
+  }
+
+  /* Lines of one of the levels ('warn') that match. */
+  logged(pattern, ...levels) {
+    return this.log().split('\n').filter((line) =>
+      levels.includes(this.kind.level(line)) && pattern.test(line));
   }
 
   accessLog() {
@@ -414,5 +426,5 @@ async function startServer(options) {
   return server;
 }
 
-module.exports = { servers, startServer, checkConfiguration, freePorts, sleep,
-                   until };
+module.exports = { kinds, servers, startServer, checkConfiguration, freePorts,
+                   sleep, until };

@@ -83,7 +83,8 @@ const INVALID_UTF8 = [
 const WORDS = 'a\u00e9\u07ff\u0800\u20ac\ud7ff\ue000\uffff\u{10000}\u{1d11e}'
               + '\u{10ffff}\u007f\u0080';
 
-scenarios({ settings: { max_message: '64k', rate: '0' }, connections: 4096 }, {
+scenarios({ conformance: true, connections: 4096,
+            settings: { max_message: '64k', rate: '0' } }, {
   async 'frames without a mask close with 1002'(c) {
     await refused(c, [
       ['text', frame({ payload: envelope('x'), masked: false })],

@@ -28,7 +28,7 @@ async function answers(c, statuses, cases) {
 const replace = (name, line) => ({ drop: [name], add: line ? [].concat(line)
                                                            : [] });
 
-scenarios({ settings: { max_message: '64k' } }, {
+scenarios({ conformance: true, settings: { max_message: '64k' } }, {
   async 'headers in odd case and in lists are understood'(c) {
     await answers(c, [101], [
       ['as it is', {}],

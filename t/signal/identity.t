@@ -111,8 +111,8 @@ scenarios(options, {
       assert.equal(await status(c, Native, login(name)), 403, name);
       assert.equal(await status(c, Article, login(name)), 403, name);
     }
-    const lines = c.server.log().split('\n').filter((line) =>
-      /\[(error|warn|notice|info)\]/.test(line) && /identity|name/.test(line));
+    const lines = c.server.logged(/identity|name/,
+                                  'error', 'warn', 'notice', 'info');
     assert(lines.length > 0, 'a line in the log');
   },
 

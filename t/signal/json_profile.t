@@ -129,7 +129,8 @@ function seeded(seed) {
   };
 }
 
-scenarios({ settings: { max_message: '64k', rate: '0' } }, {
+scenarios({ conformance: true,
+            settings: { max_message: '64k', rate: '0' } }, {
   async 'what is within the profile is understood'(c) {
     const client = await c.native('alice');
     for (const value of VALID) {
