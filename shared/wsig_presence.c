@@ -5,11 +5,10 @@
 
 #define BATCH 256 /* log entries read at a time */
 
-/* What is known of one slot. */
+/* What is known of one slot, in 40 bytes. */
 struct wsig_entry_s {
     wsig_node_t node;
     wsig_user_t *user;
-    wsig_realm_t *realm;
     wsig_entry_t *next; /* of the same user */
     uint32_t generation;
     uint8_t state;
@@ -39,43 +38,44 @@ wsig_presence_soil(wsig_presence_t *presence, wsig_realm_t *realm)
 }
 
 static void
-wsig_user_soil(wsig_presence_t *presence, wsig_realm_t *realm,
-               wsig_user_t *user)
+wsig_user_soil(wsig_presence_t *presence, wsig_user_t *user)
 {
-    wsig_presence_soil(presence, realm);
+    wsig_presence_soil(presence, user->realm);
     if (!user->dirty) {
         user->dirty = true;
-        user->next_dirty = realm->dirty;
-        realm->dirty = user;
+        user->next_dirty = user->realm->dirty;
+        user->realm->dirty = user;
     }
 }
 
 /* It joined or left with the change of the newest number. */
 static void
-wsig_user_moved(wsig_presence_t *presence, wsig_realm_t *realm,
-                wsig_user_t *user)
+wsig_user_moved(wsig_presence_t *presence, wsig_user_t *user)
 {
-    uint32_t room = user->room > 0 ? user->room * 2 : 2;
-    uint64_t *moves;
+    wsig_realm_t *realm = user->realm;
+    wsig_moves_t *moves = user->moves;
+    uint32_t n = moves != NULL ? moves->n : 0;
+    uint32_t room = n > 0 ? n * 2 : 2;
 
     realm->names = realm->number;
-    if (user->n_moves == user->room) {
-        moves = realloc(user->moves, room * sizeof(*moves));
+    if (moves == NULL || n == moves->room) {
+        moves = realloc(moves, sizeof(*moves) + room * sizeof(uint64_t));
         if (moves == NULL) {
             presence->stale = true;
             return;
         }
+        moves->room = room;
         user->moves = moves;
-        user->room = room;
     }
-    user->moves[user->n_moves++] = realm->number;
+    moves->numbers[n] = realm->number;
+    moves->n = n + 1;
 }
 
 /* The user's state from its peers, and the number of what changed. */
 static void
-wsig_user_update(wsig_presence_t *presence, wsig_realm_t *realm,
-                 wsig_user_t *user)
+wsig_user_update(wsig_presence_t *presence, wsig_user_t *user)
 {
+    wsig_realm_t *realm = user->realm;
     const wsig_entry_t *entry;
     uint8_t state = WSIG_ABSENT_STATE;
     bool verified = false;
@@ -92,10 +92,10 @@ wsig_user_update(wsig_presence_t *presence, wsig_realm_t *realm,
     }
     realm->number++;
     if (user->state == WSIG_ABSENT_STATE) {
-        wsig_user_moved(presence, realm, user);
+        wsig_user_moved(presence, user);
         realm->n_users++;
     } else if (state == WSIG_ABSENT_STATE) {
-        wsig_user_moved(presence, realm, user);
+        wsig_user_moved(presence, user);
         realm->n_users--;
     } else {
         user->changed = realm->number;
@@ -104,7 +104,7 @@ wsig_user_update(wsig_presence_t *presence, wsig_realm_t *realm,
     if (state != WSIG_ABSENT_STATE) {
         user->verified = verified;
     }
-    wsig_user_soil(presence, realm, user);
+    wsig_user_soil(presence, user);
 }
 
 wsig_user_t *
@@ -125,13 +125,14 @@ wsig_realm_user(const wsig_realm_t *realm, wsig_text_t name, uint32_t hash)
 static wsig_user_t *
 wsig_realm_add_user(wsig_realm_t *realm, wsig_text_t name, uint32_t hash)
 {
-    wsig_user_t *user = calloc(1, sizeof(*user) + name.size);
+    wsig_user_t *user = calloc(1, offsetof(wsig_user_t, name) + name.size);
 
     if (user == NULL ||
         wsig_table_add(&realm->users, &user->node, hash) != WSIG_OK) {
         free(user);
         return NULL;
     }
+    user->realm = realm;
     user->state = WSIG_ABSENT_STATE;
     user->name_size = (uint8_t) name.size;
     memcpy(user->name, name.data, name.size);
@@ -198,14 +199,15 @@ wsig_presence_user(const wsig_presence_t *presence, const wsig_realm_t *realm,
 static void
 wsig_entry_drop(wsig_presence_t *presence, wsig_entry_t *entry)
 {
-    wsig_entry_t **link = &entry->user->entries;
+    wsig_user_t *user = entry->user;
+    wsig_entry_t **link = &user->entries;
 
     while (*link != entry) {
         link = &(*link)->next;
     }
     *link = entry->next;
-    entry->realm->n_entries--;
-    wsig_user_update(presence, entry->realm, entry->user);
+    user->realm->n_entries--;
+    wsig_user_update(presence, user);
     wsig_table_remove(&presence->entries, &entry->node);
     free(entry);
 }
@@ -227,7 +229,7 @@ wsig_entry_make(wsig_presence_t *presence, uint32_t slot,
         if (user == NULL) {
             return NULL;
         }
-        wsig_user_soil(presence, realm, user);
+        wsig_user_soil(presence, user);
     }
     entry = calloc(1, sizeof(*entry));
     if (entry == NULL ||
@@ -236,7 +238,6 @@ wsig_entry_make(wsig_presence_t *presence, uint32_t slot,
         return NULL;
     }
     entry->user = user;
-    entry->realm = realm;
     entry->generation = peer->generation;
     entry->next = user->entries;
     user->entries = entry;
@@ -272,7 +273,7 @@ wsig_presence_apply(wsig_presence_t *presence, uint32_t slot,
     entry->state = peer->flags & WSIG_PEER_AWAY ? WSIG_AWAY
                    : peer->call != 0            ? WSIG_BUSY
                                                 : WSIG_FREE;
-    wsig_user_update(presence, entry->realm, entry->user);
+    wsig_user_update(presence, entry->user);
 }
 
 static void
@@ -337,19 +338,20 @@ wsig_presence_read(wsig_presence_t *presence)
 wsig_news_t
 wsig_user_news(const wsig_user_t *user, uint64_t since)
 {
+    const wsig_moves_t *moves = user->moves;
+    uint32_t i, n = moves != NULL ? moves->n : 0;
     bool was_there = user->shown;
-    uint32_t i;
 
-    for (i = 0; i < user->n_moves && user->moves[i] <= since; i++) {
+    for (i = 0; i < n && moves->numbers[i] <= since; i++) {
         was_there = !was_there;
     }
     if (user->state == WSIG_ABSENT_STATE) {
         return was_there ? WSIG_NEWS_LEFT : WSIG_NEWS_NONE;
     }
     /* Gone and back again counts as new. */
-    return !was_there || i < user->n_moves ? WSIG_NEWS_JOINED
-           : user->changed > since         ? WSIG_NEWS_CHANGED
-                                           : WSIG_NEWS_NONE;
+    return !was_there || i < n     ? WSIG_NEWS_JOINED
+           : user->changed > since ? WSIG_NEWS_CHANGED
+                                   : WSIG_NEWS_NONE;
 }
 
 wsig_realm_t *
@@ -375,8 +377,6 @@ wsig_presence_settle(wsig_presence_t *presence, wsig_realm_t *realm)
         user->shown = user->state != WSIG_ABSENT_STATE;
         free(user->moves);
         user->moves = NULL;
-        user->n_moves = 0;
-        user->room = 0;
         if (user->state == WSIG_ABSENT_STATE) {
             wsig_realm_drop_user(realm, user);
         }

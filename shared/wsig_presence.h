@@ -23,20 +23,28 @@ typedef enum { /* a user shows the first that one of its peers has */
 typedef struct wsig_entry_s wsig_entry_t;
 typedef struct wsig_realm_s wsig_realm_t;
 
+/* Numbers of joins and leaves. */
+typedef struct wsig_moves_s {
+    uint32_t n;
+    uint32_t room;
+    uint64_t numbers[];
+} wsig_moves_t;
+
+/* Each worker has one for each user of the zone: with a name of up to 14
+ * bytes it takes 96 of the heap. */
 typedef struct wsig_user_s {
-    wsig_node_t node;         /* in the realm's table */
+    wsig_node_t node; /* in the realm's table */
+    wsig_realm_t *realm;
     struct wsig_user_s *next; /* in order of arrival */
     struct wsig_user_s *previous;
     struct wsig_user_s *next_dirty;
     wsig_entry_t *entries; /* its peers */
-    uint64_t *moves; /* numbers of its joins and leaves since shown was true */
-    uint32_t n_moves;
-    uint32_t room; /* of moves */
+    wsig_moves_t *moves;   /* its own since all was told; NULL: none */
     uint64_t changed;
-    bool dirty;
-    bool shown; /* it was present when all was told last */
-    bool verified;
-    uint8_t state; /* wsig_state_t */
+    uint8_t state : 4; /* wsig_state_t */
+    bool dirty : 1;
+    bool shown : 1; /* it was present when all was told last */
+    bool verified : 1;
     uint8_t name_size;
     char name[];
 } wsig_user_t;
