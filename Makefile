@@ -151,6 +151,7 @@ demo:
 	config/demo.sh $(SERVER)
 
 SHARE = $(DESTDIR)/usr/share/webrtc-signal
+MODS = $(DESTDIR)/etc/apache2/mods-available
 install: all
 	install -D -m 644 $(NGINX_MODULE) -t $(DESTDIR)/usr/lib/nginx/modules
 	install -D -m 644 $(APACHE_MODULE) \
@@ -159,6 +160,11 @@ install: all
 	cp -R html/. $(SHARE)/html
 	chmod -R u=rwX,go=rX $(SHARE)/html # whatever the checkout has
 	install -m 644 config/*.conf $(SHARE)/config
+	if [ -d /etc/apache2 ]; then \
+	    install -D -m 644 config/webrtc_signal.load -t $(MODS); \
+	    [ -e $(MODS)/webrtc_signal.conf ] || \
+	        install -m 644 config/webrtc_signal.conf -t $(MODS); \
+	fi # for a2enmod; what the operator has written stays
 
 clean:
 	rm -rf build
