@@ -166,16 +166,23 @@ static const char *set_realm(cmd_parms *cmd, void *dir, const char *value)
     return parse(cmd, value, &conf->realm);
 }
 
-static const char *set_identity(cmd_parms *cmd, void *dir, const char *value)
+/* Of raw arguments, since TAKE1 takes "" for nothing at all: that takes an
+ * inherited identity back. */
+static const char *set_identity(cmd_parms *cmd, void *dir, const char *args)
 {
     webrtc_signal_dir_t *conf = dir;
+    const char *value;
 
+    if (*args == '\0' || (value = ap_getword_conf(cmd->pool, &args), *args)) {
+        return apr_pstrcat(cmd->pool, cmd->cmd->name, " takes one argument, ",
+                           cmd->cmd->errmsg, NULL);
+    }
     if (conf->identity_given) {
         return invalid(cmd, "is duplicate");
     }
     conf->identity_given = 1;
     if (*value == '\0') {
-        return NULL; /* takes an inherited one back */
+        return NULL;
     }
     conf->core.identity = true;
     return parse(cmd, value, &conf->identity);
@@ -244,11 +251,22 @@ static const char *set_max_connections(cmd_parms *cmd, void *dir,
     return NULL;
 }
 
-/* Beside the core's own: httpd calls all that a directive has.  A server
- * without one gets a name that was guessed, which makes no realm. */
+/*
+ * Two beside the core's own: httpd calls all that a directive has.  A server
+ * without a ServerName gets one that was guessed, which makes no realm; and
+ * what SetHandler says becomes an expression that only a request can read.
+ */
 static const char *note_name(cmd_parms *cmd, void *dir, const char *value)
 {
     webrtc_signal_server(cmd->server)->named = 1;
+    return DECLINE_CMD;
+}
+
+static const char *note_handler(cmd_parms *cmd, void *dir, const char *value)
+{
+    webrtc_signal_dir_t *conf = dir;
+
+    conf->handler = apr_pstrdup(cmd->pool, value);
     return DECLINE_CMD;
 }
 
@@ -263,9 +281,9 @@ static const command_rec commands[] = {
                   RSRC_CONF, "how many WebSockets a child holds"),
     AP_INIT_TAKE1("WebrtcSignalRealm", set_realm, NULL, OPERATOR,
                   "an expression: who can see and call one another"),
-    AP_INIT_TAKE1("WebrtcSignalIdentity", set_identity, NULL,
-                  OPERATOR | OR_AUTHCFG,
-                  "an expression: the name that the server has proved"),
+    AP_INIT_RAW_ARGS("WebrtcSignalIdentity", set_identity, NULL,
+                     OPERATOR | OR_AUTHCFG,
+                     "an expression: the name that the server has proved"),
     AP_INIT_TAKE1("WebrtcSignalGuests", set_one, SETTING(WSIG_SET_GUESTS),
                   OPERATOR | OR_AUTHCFG, "off, call or all"),
     AP_INIT_TAKE_ARGV("WebrtcSignalOrigin", set_list, SETTING(WSIG_SET_ORIGIN),
@@ -298,6 +316,8 @@ static const command_rec commands[] = {
                   OPERATOR, "how long TURN credentials last"),
     AP_INIT_TAKE1("ServerName", note_name, NULL, RSRC_CONF,
                   "the name of the server, which is its realm"),
+    AP_INIT_TAKE1("SetHandler", note_handler, NULL, OR_FILEINFO,
+                  "webrtc-signal, webrtc-signal-ice, webrtc-signal-status"),
     {NULL}};
 
 /* The name of a setting's directive. */

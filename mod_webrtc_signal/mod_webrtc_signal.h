@@ -51,6 +51,7 @@ typedef struct {
     const ap_expr_info_t *realm;    /* NULL: the name of the server */
     const ap_expr_info_t *identity; /* NULL: none */
     int identity_given;             /* NULL was said */
+    const char *handler;            /* what SetHandler says at this level */
 } webrtc_signal_dir_t;
 
 /* What a connection takes along from httpd, in one block of malloc. */

@@ -23,6 +23,7 @@ static const char *known_mpm(void);
 static void check_server(check_t *check, server_rec *s);
 static void check_section(check_t *check, server_rec *s,
                           const apr_array_header_t *sections, int number);
+static int is(ap_conf_vector_t *section, const char *handler);
 static int surrounds(const core_dir_config *outer,
                      const core_dir_config *inner);
 static void warn(server_rec *s);
@@ -109,24 +110,23 @@ static void check_section(check_t *check, server_rec *s,
 {
     ap_conf_vector_t **vectors = (ap_conf_vector_t **) sections->elts;
     const core_dir_config *own = ap_get_core_module_config(vectors[number]);
-    webrtc_signal_dir_t *conf = webrtc_signal_dir(s->lookup_defaults);
+    webrtc_signal_dir_t *section, *conf = webrtc_signal_dir(s->lookup_defaults);
     wsig_pool_t pool = webrtc_signal_pool(check->p);
     wsig_conf_t whole;
     wsig_setting_t setting;
     const char *error;
     int i, endpoint;
 
-    endpoint = own->handler != NULL &&
-               strcmp(own->handler, WEBRTC_SIGNAL_HANDLER) == 0;
-    if (!endpoint && (own->handler == NULL ||
-                      strcmp(own->handler, WEBRTC_SIGNAL_ICE_HANDLER) != 0)) {
+    endpoint = is(vectors[number], WEBRTC_SIGNAL_HANDLER);
+    if (!endpoint && !is(vectors[number], WEBRTC_SIGNAL_ICE_HANDLER)) {
         return;
     }
     for (i = 0; i <= number; i++) {
-        if (i == number ||
-            surrounds(ap_get_core_module_config(vectors[i]), own)) {
-            conf = webrtc_signal_dir_merge(check->p, conf,
-                                           webrtc_signal_dir(vectors[i]));
+        section = webrtc_signal_dir(vectors[i]);
+        if (section != NULL &&
+            (i == number ||
+             surrounds(ap_get_core_module_config(vectors[i]), own))) {
+            conf = webrtc_signal_dir_merge(check->p, conf, section);
         }
     }
     whole = conf->core;
@@ -143,6 +143,14 @@ static void check_section(check_t *check, server_rec *s,
          !wsig_realm_usable(webrtc_signal_text(s->server_hostname)))) {
         check->unnamed++;
     }
+}
+
+static int is(ap_conf_vector_t *section, const char *handler)
+{
+    const webrtc_signal_dir_t *dir = webrtc_signal_dir(section);
+
+    return dir != NULL && dir->handler != NULL && /* NULL: none of ours */
+           ap_cstr_casecmp(dir->handler, handler) == 0;
 }
 
 /* Is the path of the one above that of the other?  A pattern may be: it is

@@ -235,25 +235,29 @@ static int read_early(request_rec *r, apr_bucket_brigade *early,
     apr_bucket_brigade *bb = apr_brigade_create(r->pool, c->bucket_alloc);
     apr_off_t before;
     apr_status_t rv;
+    apr_bucket *b;
 
     do {
         before = *size;
         rv = ap_get_brigade(c->input_filters, bb, AP_MODE_READBYTES,
                             APR_NONBLOCK_READ, EARLY_MAX - *size);
-        if (APR_STATUS_IS_EAGAIN(rv) ||
-            (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(bb))) {
-            return OK;
+        for (b = APR_BRIGADE_FIRST(bb);
+             rv == APR_SUCCESS && b != APR_BRIGADE_SENTINEL(bb);
+             b = APR_BUCKET_NEXT(b)) {
+            rv =
+                apr_bucket_setaside(b, r->pool); /* TLS uses its buffer again */
         }
-        if (rv == APR_SUCCESS) {
-            APR_BRIGADE_CONCAT(early, bb);
-            rv = apr_brigade_length(early, 1, size);
-        }
+        APR_BRIGADE_CONCAT(early, bb);
+        (void) apr_brigade_length(early, 0, size);
     } while (rv == APR_SUCCESS && *size > before && *size < EARLY_MAX);
 
-    ap_log_rerror(APLOG_MARK, APLOG_INFO, rv, r, "webrtc signal refused: %s",
-                  *size < EARLY_MAX
-                      ? "the connection ended"
-                      : "too much came before the handshake was answered");
+    /* an end or an error is there for the loop, too */
+    if (*size < EARLY_MAX) {
+        return OK;
+    }
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                  "webrtc signal refused: too much came before the handshake "
+                  "was answered");
     c->keepalive = AP_CONN_CLOSE;
     return HTTP_BAD_REQUEST;
 }

@@ -9,6 +9,7 @@
 #include <http_log.h>
 #include <http_main.h>
 #include <http_protocol.h>
+#include <http_request.h>
 
 APLOG_USE_MODULE(webrtc_signal);
 
@@ -120,15 +121,17 @@ static int serve_ice(request_rec *r)
 static int serve_status(request_rec *r)
 {
     wsig_zone_t *zone = webrtc_signal_server(ap_server_conf)->zone;
-    int status = plain_request(r);
     char *text = NULL;
     size_t size = 0;
+    int code, status;
 
+    status = plain_request(r);
     if (status != OK) {
         return status;
     }
     ap_set_content_type(r, "text/plain; version=0.0.4");
-    return answer(r, wsig_status_text(zone, &text, &size), text, size);
+    code = wsig_status_text(zone, &text, &size);
+    return answer(r, code, text, size);
 }
 
 /* All that applies to this request, with the defaults.  What only meets here,
@@ -243,8 +246,8 @@ static int refuse(request_rec *r, const wsig_request_t *request,
         apr_table_set(r->err_headers_out, header->name, header->value);
     }
     if (reply->status == HTTP_METHOD_NOT_ALLOWED) {
-        r->allowed |= AP_METHOD_BIT << M_GET; /* httpd writes Allow itself */
-        apr_table_unset(r->err_headers_out, "Allow");
+        ap_allow_standard_methods(r, REPLACE_ALLOW, M_GET, -1);
+        apr_table_unset(r->err_headers_out, "Allow"); /* httpd writes it */
     }
     return reply->status;
 }
@@ -252,7 +255,7 @@ static int refuse(request_rec *r, const wsig_request_t *request,
 static int plain_request(request_rec *r)
 {
     if (r->method_number != M_GET) {
-        r->allowed |= AP_METHOD_BIT << M_GET;
+        ap_allow_standard_methods(r, REPLACE_ALLOW, M_GET, -1);
         return HTTP_METHOD_NOT_ALLOWED;
     }
     return ap_discard_request_body(r);

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
@@ -56,6 +57,7 @@ static struct {
     /* of the main thread */
     bool running;
     pthread_t thread;
+    sem_t ready; /* the loop has tried to start */
     struct sigaction sigterm;
 
     /* of the loop */
@@ -66,6 +68,7 @@ static struct {
     int64_t retry_at;
     int64_t look_at;
     bool draining;
+    int generation; /* the newest that was seen while draining */
     bool left;
 } child = {
     .unavailable = "it could not start in this child",
@@ -79,7 +82,7 @@ static void zone_warn(void *server, const char *text);
 static apr_status_t zone_close(void *zone);
 static void raise_limit(server_rec *s, webrtc_signal_server_t *conf);
 static apr_status_t child_exit(void *unused);
-static void on_sigterm(int number);
+static void on_sigterm(int number, siginfo_t *info, void *unused);
 static void wake(void);
 static bool watch(int fd, void *what);
 static void *loop_main(void *unused);
@@ -88,6 +91,8 @@ static int timeout(wsig_time_t now);
 static void dispatch(const struct epoll_event *event, wsig_time_t now);
 static void take_given(wsig_time_t now);
 static void obey(wsig_time_t now);
+static void ask_to_leave(int64_t drain, bool followed, wsig_time_t now);
+static bool is_followed(void);
 static bool may_stay(void);
 static void set_timer(void *host, int64_t delay);
 static void write_log(void *host, wsig_level_t level, const char *text);
@@ -139,7 +144,8 @@ int webrtc_signal_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                      error);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    apr_pool_cleanup_register(pconf, conf->zone, zone_close, zone_close);
+    apr_pool_cleanup_register(pconf, conf->zone, zone_close,
+                              apr_pool_cleanup_null);
     if (conf->drain < 0) {
         conf->drain = DRAIN;
     }
@@ -198,6 +204,7 @@ void webrtc_signal_child_init(apr_pool_t *pchild, server_rec *s)
     }
     webrtc_signal_tls_child(pchild, s);
     apr_pool_pre_cleanup_register(pchild, NULL, child_exit);
+    sem_init(&child.ready, 0, 0);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     rc = pthread_create(&child.thread, NULL, loop_main, NULL);
@@ -208,11 +215,15 @@ void webrtc_signal_child_init(apr_pool_t *pchild, server_rec *s)
         return;
     }
     child.running = true;
+    while (sem_wait(&child.ready) != 0) {
+        /* a signal; nobody is accepted before the loop takes him */
+    }
 }
 
 void webrtc_signal_child_stopping(apr_pool_t *pchild, int graceful)
 {
-    struct sigaction action = {.sa_handler = on_sigterm};
+    struct sigaction action = {.sa_sigaction = on_sigterm,
+                               .sa_flags = SA_SIGINFO};
 
     if (!child.running) {
         return;
@@ -227,10 +238,13 @@ void webrtc_signal_child_stopping(apr_pool_t *pchild, int graceful)
     wake();
 }
 
-static void on_sigterm(int number)
+/* The MPM's own threads send it to wake the main thread. */
+static void on_sigterm(int number, siginfo_t *info, void *unused)
 {
-    atomic_store(&child.stop, true);
-    wake();
+    if (info->si_pid != getpid()) {
+        atomic_store(&child.stop, true);
+        wake();
+    }
 }
 
 /* Of a signal's handler too. */
@@ -325,6 +339,7 @@ static void *loop_main(void *unused)
     int i, n;
 
     start_worker(now);
+    sem_post(&child.ready);
     while (!child.left) {
         n = epoll_wait(child.epoll, events, EVENTS, timeout(now));
         now = wsig_now();
@@ -432,15 +447,17 @@ static void obey(wsig_time_t now)
         child.draining = true;
         child.retry_at = NEVER;
         child.look_at = now.mono;
+        ap_mpm_query(AP_MPMQ_GENERATION, &child.generation);
         atomic_store(&child.unavailable, "this child has to leave");
-        if (child.worker != NULL) {
-            wsig_worker_quit(child.worker, child.conf->drain, now);
-        }
+        ask_to_leave(child.conf->drain, is_followed(), now);
     }
     if (now.mono >= child.look_at) {
         child.look_at = now.mono + LOOK;
-        if (child.worker != NULL && !may_stay()) {
-            wsig_worker_quit(child.worker, 0, now);
+        if (is_followed()) {
+            ask_to_leave(child.conf->drain, true, now);
+        }
+        if (!may_stay()) {
+            ask_to_leave(0, false, now);
         }
     }
     if (child.draining && atomic_load(&child.finish) &&
@@ -449,6 +466,24 @@ static void obey(wsig_time_t now)
         child.worker = NULL;
         child.left = true;
     }
+}
+
+static void ask_to_leave(int64_t drain, bool followed, wsig_time_t now)
+{
+    if (child.worker != NULL) {
+        wsig_worker_quit(child.worker, drain, followed, now);
+    }
+}
+
+/* A graceful restart, whose children come within seconds, looks like a
+ * graceful stop but for the generation.  True once for each restart. */
+static bool is_followed(void)
+{
+    const int newest = ap_scoreboard_image->global->running_generation;
+    const bool newer = newest != child.generation;
+
+    child.generation = newest;
+    return newer;
 }
 
 /*

@@ -395,7 +395,7 @@ ngx_http_webrtc_signal_quit(void)
 
     process->quit = 1;
 
-    wsig_worker_quit(process->worker, process->drain, wsig_now());
+    wsig_worker_quit(process->worker, process->drain, false, wsig_now());
 
     ngx_http_webrtc_signal_leave_handler(&process->leave);
 }

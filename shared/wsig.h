@@ -321,8 +321,10 @@ size_t wsig_worker_peers(const wsig_worker_t *worker);
 /* Asked to leave.  While others serve the zone that are not asked to leave (a
  * reload, a process too many), the peers stay for at most drain from now and
  * then get 1012, spread over ten seconds; if there are none for half a second
- * (a stop), all get 1001.  A later call can only shorten the drain. */
-void wsig_worker_quit(wsig_worker_t *worker, int64_t drain, wsig_time_t now);
+ * (a stop), all get 1001.  followed: others will come, though it may take them
+ * some seconds.  A later call can promise that again, and shorten the drain. */
+void wsig_worker_quit(wsig_worker_t *worker, int64_t drain, bool followed,
+                      wsig_time_t now);
 
 /* Close everything now (1001, as far as it can be written at once), give the
  * slot back and free the worker.  worker may be NULL. */
@@ -335,8 +337,8 @@ void wsig_worker_free(wsig_worker_t *worker, wsig_time_t now);
 typedef struct wsig_admission_s {
     const wsig_conf_t *conf; /* must outlive the peer */
     wsig_dialect_t dialect;
-    wsig_text_t realm;    /* copied; not empty */
-    wsig_text_t identity; /* copied; size 0: none */
+    wsig_text_t realm;    /* copied; wsig_realm_valid */
+    wsig_text_t identity; /* copied; as wsig_handshake let it pass */
 } wsig_admission_t;
 
 /* After the 101.  NULL: out of memory (the host closes the socket).  The

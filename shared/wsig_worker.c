@@ -8,6 +8,7 @@
 #define IDLE_TICK 500     /* ms, without peers */
 #define BURY_EVERY 500    /* ms */
 #define QUIT_WAIT 500     /* ms for other workers to appear */
+#define FOLLOW_WAIT 5000  /* ms for those that were promised */
 #define SPREAD_TICKS 100  /* over which the last peers are closed */
 #define RECORD_BUDGET 256 /* records taken before others get their turn */
 #define SWEEP_BUDGET 4    /* partitions, likewise */
@@ -194,7 +195,8 @@ wsig_worker_flush(wsig_worker_t *worker, wsig_time_t now)
 }
 
 void
-wsig_worker_quit(wsig_worker_t *worker, int64_t drain, wsig_time_t now)
+wsig_worker_quit(wsig_worker_t *worker, int64_t drain, bool followed,
+                 wsig_time_t now)
 {
     if (!worker->quitting) {
         worker->quitting = true;
@@ -203,6 +205,7 @@ wsig_worker_quit(wsig_worker_t *worker, int64_t drain, wsig_time_t now)
         worker->tick_at = now.mono + TICK; /* others may be asked just now */
         wsig_place_leave(worker->zone, worker->place);
     }
+    worker->followed = worker->followed || followed;
     if (now.mono + drain < worker->drain_until) {
         worker->drain_until = now.mono + drain;
     }
@@ -216,13 +219,17 @@ wsig_worker_leave(wsig_worker_t *worker, wsig_time_t now)
     worker->tick_at = now.mono + TICK;
     if (wsig_place_others(worker->zone, worker->place)) {
         worker->alone_at = 0;
+        worker->followed = false; /* there they are */
     } else if (worker->alone_at == 0) {
         worker->alone_at = now.mono;
     }
-    if (worker->alone_at != 0 && now.mono >= worker->alone_at + QUIT_WAIT) {
+    if (worker->alone_at != 0 &&
+        now.mono >=
+            worker->alone_at + (worker->followed ? FOLLOW_WAIT : QUIT_WAIT)) {
         wsig_worker_close_some(worker, worker->n_peers, 1001,
                                "the server is shutting down", now);
-    } else if (worker->alone_at == 0 && now.mono >= worker->drain_until) {
+    } else if ((worker->alone_at == 0 || worker->followed) &&
+               now.mono >= worker->drain_until) {
         if (worker->drain_step == 0) {
             worker->drain_step = worker->n_peers / SPREAD_TICKS + 1;
         }

@@ -315,7 +315,7 @@ void
 host_quit(host_t *host, int64_t drain)
 {
     enter(host);
-    wsig_worker_quit(host->worker, drain, now());
+    wsig_worker_quit(host->worker, drain, false, now());
     leave();
 }
 
