@@ -163,11 +163,11 @@ ${more}
 
     misplaced: [
       ['host', 'WebrtcSignalZone /dev/shm/a/zone 1m', 'cannot occur within'],
-      ['location', 'WebrtcSignalZone /dev/shm/a/zone 1m', 'cannot occur within'],
+      ['location', 'WebrtcSignalZone /dev/shm/a/zone 1m', 'not allowed in'],
       ['host', 'WebrtcSignalDrain 1h', 'cannot occur within'],
-      ['location', 'WebrtcSignalDrain 1h', 'cannot occur within'],
+      ['location', 'WebrtcSignalDrain 1h', 'not allowed in'],
       ['host', 'WebrtcSignalMaxConnections 9', 'cannot occur within'],
-      ['location', 'WebrtcSignalMaxConnections 9', 'cannot occur within'],
+      ['location', 'WebrtcSignalMaxConnections 9', 'not allowed in'],
       ['whole', 'WebrtcSignalDrain 1h\nWebrtcSignalDrain 2h', 'duplicate'],
       ['location', 'WebrtcSignalPing 1m\nWebrtcSignalPing 2m', 'duplicate'],
       ['location', 'WebrtcSignalIdentity a\nWebrtcSignalIdentity b',
@@ -280,14 +280,18 @@ function tests(server) {
   const kind = KINDS[server];
   const tried = (levels) => check(kind, kind.server(levels));
 
-  test(`config/${kind.file} is right as it stands`, async () => {
+  test(`config/${kind.file} is right, also with its examples`, async () => {
     const standing = fs.readFileSync(`${TOP}/config/${kind.file}`, 'utf8');
-    const { ok, text } = check(kind, standing);
-    assert(ok, text);
-    const said = text.split('\n').filter((line) =>
-      line && !/"user" directive makes sense only/.test(line)
-      && !/Syntax OK|syntax is ok|test is successful/.test(line));
-    assert.deepEqual(said, []);
+    const whole = standing.replace(/^( *)#(?=\w)/gm, '$1');
+    assert.notEqual(whole, standing);
+    for (const configuration of [standing, whole]) {
+      const { ok, text } = check(kind, configuration);
+      assert(ok, text);
+      const said = text.split('\n').filter((line) =>
+        line && !/"user" directive makes sense only/.test(line)
+        && !/Syntax OK|syntax is ok|test is successful/.test(line));
+      assert.deepEqual(said, []);
+    }
   });
 
   test(`${server}: a check makes no zone`, async () => {
@@ -415,7 +419,18 @@ const HTACCESS = {
           'WebrtcSignalDrain 1h', 'WebrtcSignalMaxConnections 1'],
 };
 
-function htaccessTests() {
+function apacheTests() {
+  test('apache: no place for children that drain is a warning', async () => {
+    const warned = /:warn\].*"ServerLimit" 4 leaves no place .* more than "4"/;
+    for (const [limit, expected] of [[4, true], [5, false]]) {
+      const { ok, text } =
+        check(KINDS.apache, KINDS.apache.server({ whole: 'ThreadsPerChild 25\n'
+          + `MaxRequestWorkers 100\nServerLimit ${limit}` }));
+      assert(ok, text);
+      assert.equal(warned.test(text), expected, text);
+    }
+  });
+
   const OVERRIDES = ['None', 'AuthConfig', 'Limit', 'FileInfo', 'All'];
   const folder = (override) => `${prefix}/root/${override}`;
   const whole = OVERRIDES.map((override) => {
@@ -486,6 +501,6 @@ function htaccessTests() {
 for (const server of servers) {
   tests(server);
   if (server === 'apache') {
-    htaccessTests();
+    apacheTests();
   }
 }
