@@ -16,12 +16,16 @@ static void wsig_peer_join(wsig_peer_t *peer, wsig_time_t now);
 void
 wsig_peer_claim(wsig_peer_t *peer, wsig_text_t name, wsig_time_t now)
 {
-    peer->name = malloc(name.size);
-    if (peer->name == NULL) {
-        wsig_peer_close(peer, 1013, "memory is short", now);
-        return;
+    if (wsig_text_same(name, wsig_peer_identity(peer))) {
+        peer->name = peer->identity;
+    } else {
+        peer->name = malloc(name.size);
+        if (peer->name == NULL) {
+            wsig_peer_close(peer, 1013, "memory is short", now);
+            return;
+        }
+        memcpy(peer->name, name.data, name.size);
     }
-    memcpy(peer->name, name.data, name.size);
     peer->name_size = (uint8_t) name.size;
     wsig_peer_try(peer, now);
 }
@@ -32,18 +36,15 @@ wsig_peer_try(wsig_peer_t *peer, wsig_time_t now)
     wsig_worker_t *worker = peer->worker;
     wsig_slot_t slot = {0}, holder;
     wsig_address_t holder_at;
-    wsig_realm_t *realm;
 
-    realm = wsig_presence_realm(&worker->presence, &peer->realm_id);
-    if (realm != NULL && peer->conf->max_peers > 0 &&
-        peer->stage != WSIG_STAGE_CLAIMING) {
+    if (peer->conf->max_peers > 0 && peer->stage != WSIG_STAGE_CLAIMING) {
         wsig_presence_read(&worker->presence);
-        if (realm->n_entries >= peer->conf->max_peers) {
+        if (peer->realm->n_entries >= peer->conf->max_peers) {
             wsig_peer_close(peer, 1013, "too many are connected", now);
             return;
         }
     }
-    slot.realm = peer->realm_id;
+    slot.realm = peer->realm->id;
     slot.worker = (uint16_t) worker->place;
     slot.epoch = worker->epoch;
     slot.flags = peer->verified ? WSIG_PEER_VERIFIED : 0;
@@ -52,7 +53,6 @@ wsig_peer_try(wsig_peer_t *peer, wsig_time_t now)
     switch (wsig_registry_add(worker->zone, &slot, &peer->address, &holder,
                               &holder_at)) {
     case WSIG_OK:
-        peer->realm = realm;
         wsig_peer_join(peer, now);
         break;
     case WSIG_TAKEN:
@@ -75,8 +75,8 @@ wsig_peer_ask(wsig_peer_t *peer, const wsig_slot_t *holder, wsig_address_t at,
     wsig_worker_t *worker = peer->worker;
     wsig_record_t record = {.kind = WSIG_RECORD_PROBE, .to = at};
 
-    peer->serial = ++worker->serial;
-    if (wsig_table_add(&worker->claims, &peer->node, peer->serial) != WSIG_OK) {
+    if (wsig_table_add(&worker->claims, &peer->node, ++worker->serial) !=
+        WSIG_OK) {
         wsig_peer_close(peer, 1013, "memory is short", now);
         return;
     }
@@ -85,7 +85,7 @@ wsig_peer_ask(wsig_peer_t *peer, const wsig_slot_t *holder, wsig_address_t at,
     peer->held = peer->until + WSIG_CLAIM_RETRY; /* what follows hello waits */
     worker->host->hold(peer->connection, true);
     wsig_peer_schedule(peer, now);
-    record.from.slot = peer->serial;
+    record.from.slot = worker->serial;
     record.from_worker = worker->place;
     record.from_epoch = worker->epoch;
     (void) wsig_worker_post(worker, holder->worker, holder->epoch, &record,
@@ -100,7 +100,7 @@ wsig_peer_probe(wsig_peer_t *peer, const wsig_record_t *record, wsig_time_t now)
     }
     peer->probed = now.mono;
     peer->prober = record->from.slot;
-    peer->prober_worker = record->from_worker;
+    peer->prober_worker = (uint16_t) record->from_worker;
     peer->prober_epoch = record->from_epoch;
     wsig_peer_send(peer, wsig_frame_of(WSIG_WS_OPCODE_PING, NULL, 0));
     wsig_peer_schedule(peer, now);
@@ -116,8 +116,7 @@ wsig_peer_join(wsig_peer_t *peer, wsig_time_t now)
         wsig_table_remove(&worker->claims, &peer->node);
     }
     peer->stage = WSIG_STAGE_HELLO;
-    if (realm == NULL ||
-        wsig_name_hash(worker->zone, &peer->realm_id, wsig_peer_name(peer),
+    if (wsig_name_hash(worker->zone, &realm->id, wsig_peer_name(peer),
                        &peer->name_hash) != WSIG_OK ||
         wsig_table_add(&worker->by_slot, &peer->node, peer->address.slot) !=
             WSIG_OK) {
@@ -127,9 +126,8 @@ wsig_peer_join(wsig_peer_t *peer, wsig_time_t now)
     }
     peer->stage = WSIG_STAGE_JOINED;
     peer->heard = now.mono;
-    peer->pinged = now.mono;
+    peer->until = now.mono + peer->conf->ping;
     peer->looked = now.mono;
-    realm->n_peers++;
     wsig_peer_link(peer);
     wsig_presence_read(&worker->presence);
     peer->since = realm->number;

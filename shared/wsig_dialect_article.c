@@ -238,8 +238,8 @@ wsig_article_relay(wsig_peer_t *peer, wsig_value_t *values, wsig_time_t now)
     name = (wsig_text_t){"", 0};
     n = 0;
     if (wsig_read_nickname(&values[TARGET], copy, &name)) {
-        n = wsig_registry_find(peer->worker->zone, &peer->realm_id, name, peers,
-                               at);
+        n = wsig_registry_find(peer->worker->zone, &peer->realm->id, name,
+                               peers, at);
     }
     if (n > 0 && wsig_sees_nobody(peer) &&
         !(peers[0].flags & WSIG_PEER_VERIFIED)) {

@@ -31,7 +31,7 @@ wsig_frame_end(wsig_buffer_t *buffer, int opcode)
     uint8_t header[WSIG_WS_HEADER_MAX];
     size_t size;
 
-    if (buffer->failed || buffer->size > UINT32_MAX) {
+    if (buffer->failed || buffer->size > INT32_MAX) {
         free(buffer->data);
         memset(buffer, 0, sizeof(*buffer));
         return NULL;
@@ -121,8 +121,8 @@ wsig_queue_went(wsig_queue_t *queue, size_t n)
 {
     wsig_link_t *link = queue->first;
 
-    queue->bytes -= n;
-    queue->offset += n;
+    queue->bytes -= (uint32_t) n;
+    queue->offset += (uint32_t) n;
     if (queue->offset == link->frame->end - link->frame->at) {
         queue->offset = 0;
         queue->pinned = false;
@@ -143,7 +143,7 @@ wsig_queue_cut(wsig_queue_t *queue)
     queue->bytes = 0;
     if (keep != NULL) {
         keep->next = NULL;
-        queue->bytes = wsig_queue_next(queue).size;
+        queue->bytes = (uint32_t) wsig_queue_next(queue).size;
     }
     while (link != NULL) {
         wsig_link_t *next = link->next;

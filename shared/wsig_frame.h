@@ -32,9 +32,9 @@ typedef struct wsig_link_s wsig_link_t;
 typedef struct wsig_queue_s {
     wsig_link_t *first;
     wsig_link_t *last;
-    size_t bytes;  /* that are still to go */
-    size_t offset; /* of them in first that went */
-    bool pinned;   /* first was tried: TLS may hold it, so it stays first */
+    uint32_t bytes;       /* that are still to go */
+    uint32_t offset : 31; /* of them in first that went */
+    bool pinned : 1; /* first was tried: TLS may hold it, so it stays first */
 } wsig_queue_t;
 
 /* Append; the queue takes a reference of its own.  WSIG_NOMEM. */

@@ -10,6 +10,8 @@
 
 static void wsig_peer_input(wsig_peer_t *peer, uint8_t *data, size_t size,
                             wsig_time_t now);
+static void wsig_peer_keep(wsig_peer_t *peer, const uint8_t *data, size_t size);
+static void wsig_peer_keep_ws(wsig_peer_t *peer, wsig_ws_t *ws);
 static void wsig_peer_event(wsig_peer_t *peer, wsig_ws_event_t *event,
                             wsig_time_t now);
 static void wsig_peer_heard(wsig_peer_t *peer, wsig_time_t now);
@@ -18,6 +20,7 @@ static void wsig_peer_release(wsig_peer_t *peer, wsig_time_t now);
 static void wsig_peer_flush(wsig_peer_t *peer);
 static void wsig_peer_doom(wsig_peer_t *peer, uint16_t code);
 static void wsig_peer_leave(wsig_peer_t *peer, wsig_time_t now);
+static void wsig_peer_leave_realm(wsig_peer_t *peer);
 static void wsig_peer_end(wsig_peer_t *peer);
 static void wsig_peer_unlink(wsig_peer_t *peer);
 static void wsig_peer_log_end(wsig_peer_t *peer, wsig_time_t now);
@@ -41,19 +44,24 @@ wsig_peer_t *
 wsig_peer_open(wsig_worker_t *worker, const wsig_admission_t *admission,
                void *connection, wsig_time_t now)
 {
+    wsig_realm_id_t realm;
     wsig_peer_t *peer;
 
     if (wsig_timers_reserve(&worker->timers, (uint32_t) worker->n_peers + 1) !=
         WSIG_OK) {
         return NULL;
     }
-    peer = calloc(1, sizeof(*peer) + admission->realm.size +
-                         admission->identity.size);
+    if (wsig_realm_id(worker->zone, admission->dialect, admission->realm,
+                      &realm) != WSIG_OK) {
+        return NULL;
+    }
+    peer = calloc(1, sizeof(*peer) + admission->identity.size);
     if (peer == NULL) {
         return NULL;
     }
-    if (wsig_realm_id(worker->zone, admission->dialect, admission->realm,
-                      &peer->realm_id) != WSIG_OK) {
+    peer->realm =
+        wsig_presence_enter(&worker->presence, &realm, admission->realm);
+    if (peer->realm == NULL) {
         free(peer);
         return NULL;
     }
@@ -61,12 +69,9 @@ wsig_peer_open(wsig_worker_t *worker, const wsig_admission_t *admission,
     peer->connection = connection;
     peer->conf = admission->conf;
     peer->dialect = (uint8_t) admission->dialect;
-    peer->realm_size = (uint16_t) admission->realm.size;
-    peer->identity_size = (uint16_t) admission->identity.size;
-    memcpy(peer->strings, admission->realm.data, peer->realm_size);
+    peer->identity_size = (uint8_t) admission->identity.size;
     if (peer->identity_size > 0) {
-        memcpy(peer->strings + peer->realm_size, admission->identity.data,
-               peer->identity_size);
+        memcpy(peer->identity, admission->identity.data, peer->identity_size);
     }
     peer->verified = peer->identity_size > 0;
     peer->opened = now.mono;
@@ -121,24 +126,10 @@ wsig_peer_lost(wsig_peer_t *peer, wsig_time_t now)
     wsig_worker_settle(worker, now);
 }
 
-/* Keep what is not to be looked at yet. */
-static void
-wsig_peer_keep(wsig_peer_t *peer, const uint8_t *data, size_t size)
-{
-    uint8_t *rest = malloc(size);
-
-    if (rest == NULL) {
-        wsig_peer_doom(peer, 1013);
-        return;
-    }
-    memcpy(rest, data, size);
-    peer->rest = rest;
-    peer->rest_size = size;
-}
-
 static void
 wsig_peer_input(wsig_peer_t *peer, uint8_t *data, size_t size, wsig_time_t now)
 {
+    wsig_ws_t fresh = {0}, *ws = peer->ws != NULL ? peer->ws : &fresh;
     wsig_ws_event_t event;
     int64_t wait;
     size_t n;
@@ -147,17 +138,16 @@ wsig_peer_input(wsig_peer_t *peer, uint8_t *data, size_t size, wsig_time_t now)
            peer->stage != WSIG_STAGE_DEAD) {
         if (peer->held != 0) {
             wsig_peer_keep(peer, data, size);
-            return;
+            break;
         }
-        n = wsig_ws_read(&peer->ws, data, size, peer->conf->max_message,
-                         &event);
+        n = wsig_ws_read(ws, data, size, peer->conf->max_message, &event);
         data += n;
         size -= n;
         if (event.kind == WSIG_WS_MORE) {
             continue;
         }
         wsig_peer_event(peer, &event, now);
-        wsig_ws_done(&peer->ws);
+        wsig_ws_done(ws);
         if (peer->stage >= WSIG_STAGE_CLOSING) {
             continue;
         }
@@ -170,6 +160,46 @@ wsig_peer_input(wsig_peer_t *peer, uint8_t *data, size_t size, wsig_time_t now)
             wsig_peer_hold(peer, wait, now);
         }
     }
+    wsig_peer_keep_ws(peer, ws);
+}
+
+/* Keep what is not to be looked at yet. */
+static void
+wsig_peer_keep(wsig_peer_t *peer, const uint8_t *data, size_t size)
+{
+    uint8_t *rest = malloc(size);
+
+    if (rest == NULL) {
+        wsig_peer_doom(peer, 1013);
+        return;
+    }
+    memcpy(rest, data, size);
+    peer->rest = rest;
+    peer->rest_size = (uint32_t) size;
+}
+
+/* Keep what came of a frame; most come whole, and then there is nothing. */
+static void
+wsig_peer_keep_ws(wsig_peer_t *peer, wsig_ws_t *ws)
+{
+    if (peer->deaf) {
+        wsig_ws_free(ws);
+    }
+    if (wsig_ws_idle(ws)) {
+        free(peer->ws);
+        peer->ws = NULL;
+        return;
+    }
+    if (peer->ws != NULL) {
+        return;
+    }
+    peer->ws = malloc(sizeof(*ws));
+    if (peer->ws == NULL) {
+        wsig_ws_free(ws);
+        wsig_peer_doom(peer, 1013);
+        return;
+    }
+    *peer->ws = *ws;
 }
 
 static void
@@ -447,7 +477,6 @@ static void
 wsig_peer_leave(wsig_peer_t *peer, wsig_time_t now)
 {
     wsig_worker_t *worker = peer->worker;
-    wsig_realm_t *realm = peer->realm;
     wsig_notes_t notes;
 
     if (peer->stage == WSIG_STAGE_CLAIMING) {
@@ -457,6 +486,7 @@ wsig_peer_leave(wsig_peer_t *peer, wsig_time_t now)
         wsig_peer_log_end(peer, now);
     }
     if (peer->stage != WSIG_STAGE_JOINED) {
+        wsig_peer_leave_realm(peer);
         return;
     }
     peer->stage = WSIG_STAGE_CLOSING;
@@ -467,14 +497,21 @@ wsig_peer_leave(wsig_peer_t *peer, wsig_time_t now)
     (void) wsig_registry_remove(worker->zone, peer->address);
     wsig_table_remove(&worker->by_slot, &peer->node);
     wsig_peer_unlink(peer);
-    realm->n_peers--;
-    wsig_presence_soil(&worker->presence, realm);
-    peer->realm = NULL;
+    wsig_peer_leave_realm(peer);
     free(peer->known);
     peer->known = NULL;
     peer->n_known = 0;
     free(peer->names);
     peer->names = NULL;
+}
+
+static void
+wsig_peer_leave_realm(wsig_peer_t *peer)
+{
+    if (peer->realm != NULL) {
+        wsig_presence_leave(&peer->worker->presence, peer->realm);
+        peer->realm = NULL;
+    }
 }
 
 /* The host gets its connection back, unless it said itself that it is lost. */
@@ -508,10 +545,15 @@ wsig_peer_drop(wsig_peer_t *peer, wsig_time_t now)
 void
 wsig_peer_free(wsig_peer_t *peer)
 {
-    wsig_ws_free(&peer->ws);
+    if (peer->ws != NULL) {
+        wsig_ws_free(peer->ws);
+        free(peer->ws);
+    }
     wsig_queue_free(&peer->queue);
     free(peer->rest);
-    free(peer->name);
+    if (peer->name != peer->identity) {
+        free(peer->name);
+    }
     free(peer->ref);
     free(peer->names);
     free(peer->known);
@@ -531,8 +573,7 @@ wsig_peer_schedule(wsig_peer_t *peer, wsig_time_t now)
 
     switch (peer->stage) {
     case WSIG_STAGE_JOINED:
-        due = wsig_sooner(peer->pinged + peer->conf->ping,
-                          peer->heard + 2 * peer->conf->ping);
+        due = wsig_sooner(peer->until, peer->heard + 2 * peer->conf->ping);
         if (peer->probed != 0) {
             due = wsig_sooner(due, peer->probed + WSIG_PROBE_WAIT);
         }
@@ -564,8 +605,8 @@ wsig_peer_due_joined(wsig_peer_t *peer, wsig_time_t now)
         wsig_peer_close(peer, 1001, "no sign of life", now);
         return;
     }
-    if (now.mono >= peer->pinged + peer->conf->ping) {
-        peer->pinged = now.mono;
+    if (now.mono >= peer->until) {
+        peer->until = now.mono + peer->conf->ping;
         wsig_peer_send(peer, wsig_frame_of(WSIG_WS_OPCODE_PING, NULL, 0));
     }
     if (peer->n_known > 0 && now.mono >= peer->looked + LOOK_EVERY) {

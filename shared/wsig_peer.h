@@ -53,6 +53,7 @@ typedef struct wsig_names_s {
     wsig_text_t names[];
 } wsig_names_t;
 
+/* In order of size: one takes 288 of the heap while it is idle. */
 struct wsig_peer_s {
     wsig_worker_t *worker;
     void *connection;
@@ -62,51 +63,47 @@ struct wsig_peer_s {
     wsig_peer_t *next_attention; /* of those to look at before we return */
     wsig_peer_t *next_in_realm;
     wsig_peer_t *previous_in_realm;
-    wsig_node_t node; /* by slot, once it is registered */
+    wsig_node_t node; /* by the serial of its claim; by slot, once it has one */
     wsig_timer_t timer;
-    wsig_ws_t ws;
+    wsig_ws_t *ws; /* in the midst of a frame or text; NULL: it is not */
     wsig_queue_t queue;
     wsig_bucket_t bucket;
-    uint8_t *rest; /* what came and is held back */
-    size_t rest_size;
-    wsig_realm_t *realm; /* once it has joined */
-    wsig_realm_id_t realm_id;
+    uint8_t *rest;       /* what came and is held back */
+    wsig_realm_t *realm; /* until it leaves */
     wsig_address_t address;
     uint64_t since; /* it knows the changes of the realm up to this number */
     wsig_known_t *known;
     wsig_names_t *names; /* it watches */
-    char *name;          /* NULL before hello */
+    char *name;          /* its own or identity; NULL before hello */
     char *ref;           /* of hello, until it is answered; NULL: none */
     int64_t opened;
-    int64_t heard; /* the last text or pong */
-    int64_t pinged;
-    int64_t until;   /* of the stage: HELLO, CLAIMING, CLOSING */
-    int64_t probed;  /* when it was asked whether it is there; 0: not */
-    int64_t held;    /* until then; 0: not */
-    int64_t looked;  /* at its calls */
-    uint32_t prober; /* the serial of its claim */
-    uint32_t prober_worker;
-    uint32_t prober_epoch;
-    uint32_t serial; /* of its claim */
+    int64_t heard;  /* the last text or pong */
+    int64_t until;  /* of the stage; of JOINED: the next ping */
+    int64_t probed; /* when it was asked whether it is there; 0: not */
+    int64_t held;   /* until then; 0: not */
+    int64_t looked; /* at its calls */
+    uint32_t rest_size;
     uint32_t name_hash;
+    uint32_t prober; /* the serial of its claim */
+    uint32_t prober_epoch;
+    uint16_t prober_worker;
     uint16_t behind; /* the worker that its last text went to, plus 1 */
     uint16_t closed; /* the code it was closed with; 0: lost */
+    uint16_t doom;   /* 0: the connection is broken */
     uint8_t stage;
     uint8_t dialect;
     uint8_t watch;
     uint8_t n_known;
+    bool verified : 1;
+    bool listed : 1;    /* it got a list, so it gets deltas */
+    bool deaf : 1;      /* what it sends cannot be read any more */
+    bool attention : 1; /* it is on that list */
+    bool displaced : 1; /* its slot must be looked at */
+    bool doomed : 1;    /* it cannot be written to: doom tells the code */
+    bool bye : 1;       /* it said so, or closed as one who leaves for good */
     uint8_t name_size;
-    bool verified;
-    bool listed;    /* it got a list, so it gets deltas */
-    bool deaf;      /* what it sends cannot be read any more */
-    bool attention; /* it is on that list */
-    bool displaced; /* its slot must be looked at */
-    bool doomed;    /* it cannot be written to: doom tells the code */
-    bool bye;       /* it said so, or closed as one who leaves for good */
-    uint16_t doom;  /* 0: the connection is broken */
-    uint16_t realm_size;
-    uint16_t identity_size;
-    char strings[]; /* realm, identity */
+    uint8_t identity_size;
+    char identity[]; /* which becomes its name */
 };
 
 static inline wsig_text_t
@@ -118,13 +115,13 @@ wsig_peer_name(const wsig_peer_t *peer)
 static inline wsig_text_t
 wsig_peer_realm(const wsig_peer_t *peer)
 {
-    return (wsig_text_t){peer->strings, peer->realm_size};
+    return wsig_realm_name(peer->realm);
 }
 
 static inline wsig_text_t
 wsig_peer_identity(const wsig_peer_t *peer)
 {
-    return (wsig_text_t){peer->strings + peer->realm_size, peer->identity_size};
+    return (wsig_text_t){peer->identity, peer->identity_size};
 }
 
 /* Send a frame and give it away; NULL: memory was short.  Where it cannot be

@@ -125,7 +125,8 @@ wsig_realm_user(const wsig_realm_t *realm, wsig_text_t name, uint32_t hash)
 static wsig_user_t *
 wsig_realm_add_user(wsig_realm_t *realm, wsig_text_t name, uint32_t hash)
 {
-    wsig_user_t *user = calloc(1, offsetof(wsig_user_t, name) + name.size);
+    size_t size = offsetof(wsig_user_t, name) + name.size;
+    wsig_user_t *user = calloc(1, size > sizeof(*user) ? size : sizeof(*user));
 
     if (user == NULL ||
         wsig_table_add(&realm->users, &user->node, hash) != WSIG_OK) {
@@ -157,7 +158,7 @@ wsig_realm_drop_user(wsig_realm_t *realm, wsig_user_t *user)
     free(user);
 }
 
-wsig_realm_t *
+static wsig_realm_t *
 wsig_presence_realm(wsig_presence_t *presence, const wsig_realm_id_t *id)
 {
     wsig_node_t *node = NULL;
@@ -180,6 +181,34 @@ wsig_presence_realm(wsig_presence_t *presence, const wsig_realm_id_t *id)
     realm->id = *id;
     wsig_presence_soil(presence, realm); /* freed, should nobody come */
     return realm;
+}
+
+wsig_realm_t *
+wsig_presence_enter(wsig_presence_t *presence, const wsig_realm_id_t *id,
+                    wsig_text_t name)
+{
+    wsig_realm_t *realm = wsig_presence_realm(presence, id);
+
+    if (realm == NULL) {
+        return NULL;
+    }
+    if (realm->name == NULL) {
+        realm->name = malloc(name.size);
+        if (realm->name == NULL) {
+            return NULL;
+        }
+        memcpy(realm->name, name.data, name.size);
+        realm->name_size = (uint16_t) name.size;
+    }
+    realm->n_peers++;
+    return realm;
+}
+
+void
+wsig_presence_leave(wsig_presence_t *presence, wsig_realm_t *realm)
+{
+    realm->n_peers--;
+    wsig_presence_soil(presence, realm);
 }
 
 wsig_user_t *
@@ -386,6 +415,7 @@ wsig_presence_settle(wsig_presence_t *presence, wsig_realm_t *realm)
     if (realm->users.n == 0 && realm->n_peers == 0) {
         wsig_table_remove(&presence->realms, &realm->node);
         wsig_table_free(&realm->users);
+        free(realm->name);
         free(realm);
     }
 }

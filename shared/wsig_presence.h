@@ -63,8 +63,10 @@ struct wsig_realm_s {
     uint64_t number;    /* of the last change */
     uint64_t names;     /* of the last join or leave */
     uint64_t flushed;   /* all changes up to it were told */
-    uint32_t n_peers;   /* of this worker */
-    struct wsig_peer_s *peers;
+    uint32_t n_peers;   /* of this worker, before their hello too */
+    uint16_t name_size;
+    char *name;                /* NULL while no peer of this worker is in it */
+    struct wsig_peer_s *peers; /* those that have joined */
     struct wsig_peer_s *last_peer;
     uint64_t counted;   /* names as of this number were counted for those */
     int64_t counted_at; /* who get no list, at this time */
@@ -92,10 +94,17 @@ void wsig_presence_free(wsig_presence_t *presence);
 /* Catch up with the log. */
 void wsig_presence_read(wsig_presence_t *presence);
 
-/* The realm, made if nobody is there yet; NULL: no memory.  It lives while it
- * has users or n_peers is not 0. */
-wsig_realm_t *wsig_presence_realm(wsig_presence_t *presence,
-                                  const wsig_realm_id_t *id);
+/* A peer of this worker enters a realm, which is made if nobody is there yet;
+ * NULL: no memory.  It lives while it has users or somebody has not left. */
+wsig_realm_t *wsig_presence_enter(wsig_presence_t *presence,
+                                  const wsig_realm_id_t *id, wsig_text_t name);
+void wsig_presence_leave(wsig_presence_t *presence, wsig_realm_t *realm);
+
+static inline wsig_text_t
+wsig_realm_name(const wsig_realm_t *realm)
+{
+    return (wsig_text_t){realm->name, realm->name_size};
+}
 
 /* By the hash of wsig_name_hash; NULL: never heard of. */
 wsig_user_t *wsig_realm_user(const wsig_realm_t *realm, wsig_text_t name,

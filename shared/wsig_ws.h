@@ -1,8 +1,8 @@
 /*
  * wsig_ws.h: WebSocket frames (RFC 6455, section 5), the server's side.
  *
- * A wsig_ws_t reads the frames of one connection from pieces of any size.  It
- * is part of the peer that owns it; an idle one holds no memory of its own.
+ * A wsig_ws_t reads the frames of one connection from pieces of any size.
+ * Between frames it need not be kept.
  * Nothing here knows a socket.
  */
 
@@ -55,6 +55,14 @@ size_t wsig_ws_read(wsig_ws_t *ws, uint8_t *data, size_t size,
 
 /* The event has been dealt with: give back its memory. */
 void wsig_ws_done(wsig_ws_t *ws);
+
+/* Is it as good as a zeroed one, after wsig_ws_done? */
+static inline bool
+wsig_ws_idle(const wsig_ws_t *ws)
+{
+    return ws->header_size == 0 && !ws->in_payload && !ws->in_message &&
+           !ws->ended;
+}
 
 /* Free all; ws is zeroed. */
 void wsig_ws_free(wsig_ws_t *ws);
