@@ -431,12 +431,13 @@ function apacheTests() {
     }
   });
 
-  const OVERRIDES = ['None', 'AuthConfig', 'Limit', 'FileInfo', 'All'];
+  const OVERRIDES = ['None', 'AuthConfig', 'Limit', 'FileInfo', 'All', 'List'];
   const folder = (override) => `${prefix}/root/${override}`;
   const whole = OVERRIDES.map((override) => {
     fs.mkdirSync(folder(override));
     return `<Directory ${folder(override)}>
-    AllowOverride ${override}
+    ${override === 'List' ? 'AllowOverrideList WebrtcSignalIceServer'
+                          : `AllowOverride ${override}`}
 </Directory>`;
   }).join('\n');
   const host = '<LocationMatch "^/[A-Z]\\w+/signal$">\n' +
@@ -457,7 +458,8 @@ function apacheTests() {
         for (const override of OVERRIDES) {
           for (const line of lines) {
             const may = override === 'None' || override === needs
-                        || (override === 'All' && needs !== 'never');
+              || (override === 'All' && needs !== 'never')
+              || (override === 'List' && /IceServer/.test(line));
             refused += !may;
             assert.equal(await ask(base, override, line), may ? 426 : 500,
                          `${line}, AllowOverride ${override}`);
