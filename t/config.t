@@ -183,6 +183,13 @@ ${more}
     ],
   },
 };
+/* What stands there as a comment, to be taken in. */
+function withExamples(configuration) {
+  const whole = configuration.replace(/^( *)#(?=\w)/gm, '$1');
+  assert.notEqual(whole, configuration);
+  return whole;
+}
+
 /* {ok, text} of the server's own check. */
 function check(kind, configuration) {
   fs.writeFileSync(`${prefix}/config/${kind.file}`, configuration);
@@ -282,9 +289,7 @@ function tests(server) {
 
   test(`config/${kind.file} is right, also with its examples`, async () => {
     const standing = fs.readFileSync(`${TOP}/config/${kind.file}`, 'utf8');
-    const whole = standing.replace(/^( *)#(?=\w)/gm, '$1');
-    assert.notEqual(whole, standing);
-    for (const configuration of [standing, whole]) {
+    for (const configuration of [standing, withExamples(standing)]) {
       const { ok, text } = check(kind, configuration);
       assert(ok, text);
       const said = text.split('\n').filter((line) =>
@@ -420,6 +425,15 @@ const HTACCESS = {
 };
 
 function apacheTests() {
+  test('config/webrtc_signal.conf is right, also with examples', async () => {
+    const conf = fs.readFileSync(`${TOP}/config/webrtc_signal.conf`, 'utf8');
+    for (const whole of [conf, withExamples(conf)]) {
+      const { ok, text } =
+        check(KINDS.apache, KINDS.apache.server({ whole }));
+      assert(ok, text);
+    }
+  });
+
   test('apache: no place for children that drain is a warning', async () => {
     const warned = /:warn\].*"ServerLimit" 4 leaves no place .* more than "4"/;
     for (const [limit, expected] of [[4, true], [5, false]]) {
