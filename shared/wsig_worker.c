@@ -205,7 +205,9 @@ wsig_worker_quit(wsig_worker_t *worker, int64_t drain, bool followed,
         worker->tick_at = now.mono + TICK; /* others may be asked just now */
         wsig_place_leave(worker->zone, worker->place);
     }
-    worker->followed = worker->followed || followed;
+    if (followed) {
+        worker->follow_until = now.mono + FOLLOW_WAIT;
+    }
     if (now.mono + drain < worker->drain_until) {
         worker->drain_until = now.mono + drain;
     }
@@ -216,19 +218,19 @@ wsig_worker_quit(wsig_worker_t *worker, int64_t drain, bool followed,
 static void
 wsig_worker_leave(wsig_worker_t *worker, wsig_time_t now)
 {
+    bool followed = now.mono < worker->follow_until;
+
     worker->tick_at = now.mono + TICK;
     if (wsig_place_others(worker->zone, worker->place)) {
         worker->alone_at = 0;
-        worker->followed = false; /* there they are */
     } else if (worker->alone_at == 0) {
         worker->alone_at = now.mono;
     }
-    if (worker->alone_at != 0 &&
-        now.mono >=
-            worker->alone_at + (worker->followed ? FOLLOW_WAIT : QUIT_WAIT)) {
+    if (worker->alone_at != 0 && !followed &&
+        now.mono >= worker->alone_at + QUIT_WAIT) {
         wsig_worker_close_some(worker, worker->n_peers, 1001,
                                "the server is shutting down", now);
-    } else if ((worker->alone_at == 0 || worker->followed) &&
+    } else if ((worker->alone_at == 0 || followed) &&
                now.mono >= worker->drain_until) {
         if (worker->drain_step == 0) {
             worker->drain_step = worker->n_peers / SPREAD_TICKS + 1;

@@ -312,10 +312,10 @@ host_pass(host_t *const *hosts, size_t n, int64_t ms)
 }
 
 void
-host_quit(host_t *host, int64_t drain)
+host_quit(host_t *host, int64_t drain, bool followed)
 {
     enter(host);
-    wsig_worker_quit(host->worker, drain, false, now());
+    wsig_worker_quit(host->worker, drain, followed, now());
     leave();
 }
 

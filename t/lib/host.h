@@ -86,7 +86,7 @@ void host_settle(host_t *const *hosts, size_t n);
 /* Let time pass, from timer to timer, settling at each. */
 void host_pass(host_t *const *hosts, size_t n, int64_t ms);
 
-void host_quit(host_t *host, int64_t drain);
+void host_quit(host_t *host, int64_t drain, bool followed);
 
 /* identity may be NULL.  Freed by client_free or host_stop. */
 client_t *client_open(host_t *host, const char *name, const wsig_conf_t *conf,

@@ -471,8 +471,8 @@ stop(void)
     stage_begin(&stage, 2);
     alice = stage_guest(&stage, 0, "alice");
     bob = stage_guest(&stage, 1, "bob");
-    host_quit(&stage.hosts[0], 3600000);
-    host_quit(&stage.hosts[1], 3600000);
+    host_quit(&stage.hosts[0], 3600000, false);
+    host_quit(&stage.hosts[1], 3600000, false);
     stage_pass(&stage, 400);
     CHECK(alice->code == 0 && bob->code == 0);
     stage_pass(&stage, 300);
@@ -496,9 +496,9 @@ one_too_many(void)
         sprintf(names[i], "u%d", i);
         old[i] = stage_guest(&stage, 0, names[i]);
     }
-    host_quit(&stage.hosts[0], 60000);
+    host_quit(&stage.hosts[0], 60000, false);
     stage_pass(&stage, 30000);
-    host_quit(&stage.hosts[0], 60000); /* its time is not longer for that */
+    host_quit(&stage.hosts[0], 60000, false); /* its time is not longer for that */
     stage_pass(&stage, 29900);
     for (i = 0; i < 30; i++) {
         CHECK(old[i]->code == 0);
@@ -514,14 +514,14 @@ one_too_many(void)
     for (i = 0; i < 30; i++) {
         old[i] = stage_guest(&stage, 0, names[i]);
     }
-    host_quit(&stage.hosts[0], 60000);
+    host_quit(&stage.hosts[0], 60000, false);
     stage_pass(&stage, 20000);
-    host_quit(&stage.hosts[0], 0); /* that long after all */
+    host_quit(&stage.hosts[0], 0, false); /* that long after all */
     stage_pass(&stage, 1000);
     left = (int) wsig_worker_peers(stage.hosts[0].worker);
     CHECK(left > 10 && left < 25, "%d", left);
     CHECK(bob->code == 0);
-    host_quit(&stage.hosts[1], 60000);
+    host_quit(&stage.hosts[1], 60000, false);
     stage_pass(&stage, 700);
     CHECK(wsig_worker_peers(stage.hosts[0].worker) == 0);
     is_closed(bob, 1001);
@@ -538,12 +538,47 @@ stop_without_drain(void)
     stage_begin(&stage, 2);
     alice = stage_guest(&stage, 0, "alice");
     bob = stage_guest(&stage, 1, "bob");
-    host_quit(&stage.hosts[0], 0);
+    host_quit(&stage.hosts[0], 0, false);
     stage_pass(&stage, 50);
-    host_quit(&stage.hosts[1], 0);
+    host_quit(&stage.hosts[1], 0, false);
     stage_pass(&stage, 700);
     is_closed(alice, 1001);
     is_closed(bob, 1001);
+    stage_end(&stage);
+}
+
+/* Those who were promised others wait for them longer, whoever is told
+ * first. */
+static void
+followed(void)
+{
+    client_t *alice, *bob;
+
+    stage_begin(&stage, 2);
+    alice = stage_guest(&stage, 0, "alice");
+    bob = stage_guest(&stage, 1, "bob");
+    host_quit(&stage.hosts[0], 60000, true);
+    stage_pass(&stage, 200);
+    host_quit(&stage.hosts[1], 60000, true);
+    stage_pass(&stage, 4500);
+    is_here(alice);
+    is_here(bob);
+    stage_pass(&stage, 1000); /* nobody came */
+    is_closed(alice, 1001);
+    is_closed(bob, 1001);
+    stage_end(&stage);
+
+    stage_begin(&stage, 1);
+    alice = stage_guest(&stage, 0, "alice");
+    host_quit(&stage.hosts[0], 60000, true);
+    stage_pass(&stage, 4000);
+    CHECK(host_start(&stage.hosts[1], stage.zone) == WSIG_OK);
+    stage.list[1] = &stage.hosts[1];
+    stage.n = 2;
+    stage_pass(&stage, 55000);
+    is_here(alice);
+    stage_pass(&stage, 2000);
+    is_closed(alice, 1012);
     stage_end(&stage);
 }
 
@@ -567,7 +602,7 @@ reload(void)
         old[i] = stage_guest(&stage, 0, names[i]);
     }
     CHECK(wsig_zone_open(&newer, &options, error, sizeof(error)) == WSIG_OK);
-    host_quit(&stage.hosts[0], 60000);
+    host_quit(&stage.hosts[0], 60000, false);
     stage_pass(&stage, 200);
     CHECK(host_start(&stage.hosts[1], newer) == WSIG_OK);
     stage.list[1] = &stage.hosts[1];
@@ -660,6 +695,7 @@ main(void)
     stop();
     one_too_many();
     stop_without_drain();
+    followed();
     reload();
     no_worker_slot();
     short_writes();
