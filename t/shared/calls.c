@@ -989,6 +989,43 @@ three_people(size_t n)
     end();
 }
 
+/* What the status pages of both servers show. */
+static void
+numbers(size_t n)
+{
+    wsig_numbers_t status;
+    const char *call;
+    client_t *carol;
+
+    begin(n);
+    wsig_status_numbers(stage.zone, &status);
+    CHECK(status.peers == 2 && status.peers_max == 4096);
+    CHECK(status.workers == n);
+    CHECK(status.calls_ringing == 0 && status.calls_active == 0);
+    call = answer();
+    carol = stage_guest(&stage, 0, "carol");
+    stage_forget(&stage);
+    client_says(carol, "{'type':'call','to':'dave'}");
+    stage_settle(&stage);
+    EXPECTS(carol, "{'type':'error'}");
+    wsig_status_numbers(stage.zone, &status);
+    CHECK(status.peers == 3);
+    CHECK(status.calls_ringing == 0 && status.calls_active == 1);
+    says(alice, "hangup", call);
+    stage_settle(&stage);
+    stage_forget(&stage);
+    ring();
+    wsig_status_numbers(stage.zone, &status);
+    CHECK(status.calls_ringing == 1 && status.calls_active == 0);
+    client_lost(bob);
+    stage_settle(&stage);
+    wsig_status_numbers(stage.zone, &status);
+    CHECK(status.peers == 2 && status.calls_ringing == 0);
+    stage_pass(&stage, 200);
+    stage_forget(&stage);
+    end();
+}
+
 int
 main(void)
 {
@@ -1007,6 +1044,7 @@ main(void)
         glare,
         three_people,
         comings_and_goings,
+        numbers,
     };
     size_t n, i;
 
