@@ -79,6 +79,9 @@ wsig_text_t webrtc_signal_text(const char *words);
 int webrtc_signal_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                         server_rec *s);
 
+/* What works, but less well than it could. */
+void webrtc_signal_warn(server_rec *s);
+
 /* handler.c */
 int webrtc_signal_handler(request_rec *r);
 

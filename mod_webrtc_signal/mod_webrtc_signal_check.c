@@ -26,7 +26,6 @@ static void check_section(check_t *check, server_rec *s,
 static int is(ap_conf_vector_t *section, const char *handler);
 static int surrounds(const core_dir_config *outer,
                      const core_dir_config *inner);
-static void warn(server_rec *s);
 static int says(const ap_directive_t *tree, const char *directive,
                 const char *value);
 
@@ -60,18 +59,14 @@ int webrtc_signal_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                      check.unnamed);
         check.failed = 1;
     }
-    if (test) {
+    if (test) { /* a start does both when it has a log */
+        webrtc_signal_warn(main_server);
         webrtc_signal_zone_options(main_server, ptemp, &options);
         if (wsig_zone_check(&options, error, sizeof(error)) != WSIG_OK) {
             ap_log_error(APLOG_MARK, APLOG_EMERG, 0, main_server,
                          "\"WebrtcSignalZone\": %s", error);
             check.failed = 1;
         }
-    }
-    /* a start reads the configuration twice, a test once */
-    if (test ||
-        ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_CREATE_PRE_CONFIG) {
-        warn(main_server);
     }
     return check.failed ? HTTP_INTERNAL_SERVER_ERROR : OK;
 }
@@ -169,7 +164,7 @@ static int surrounds(const core_dir_config *outer, const core_dir_config *inner)
             inner->d[size] == '\0');
 }
 
-static void warn(server_rec *s)
+void webrtc_signal_warn(server_rec *s)
 {
     int limit = 0, needed = 0;
 

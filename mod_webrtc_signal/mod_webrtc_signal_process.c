@@ -153,6 +153,7 @@ int webrtc_signal_post_config(apr_pool_t *pconf, apr_pool_t *plog,
         conf->max_connections = MAX_CONNECTIONS;
     }
     raise_limit(s, conf);
+    webrtc_signal_warn(s);
     return OK;
 }
 
