@@ -9,6 +9,7 @@
 
 const assert = require('assert');
 const WebSocket = require('ws');
+const { sleep } = require('./server');
 
 const WAIT = 5000; // ms; far above what anything takes
 
@@ -328,7 +329,7 @@ class Article extends Client {
  * always taken by the same child of httpd, the one that waits longest.
  */
 async function openOn(make, wanted, what) {
-  for (let i = 0; i < 15; i++) {
+  for (let i = 0; i < 25; i++) {
     const clients = Array.from({ length: i === 0 ? 1 : 6 }, make);
     await Promise.all(clients.map((client) => client.opened));
     const found = clients.find((client) => wanted(client.worker));
@@ -337,6 +338,7 @@ async function openOn(make, wanted, what) {
     if (found) {
       return found;
     }
+    await sleep(10 * i); // it may just have been started
   }
   throw new Error(`no connection reached ${what}`);
 }

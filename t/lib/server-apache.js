@@ -8,7 +8,9 @@
  *   serverLimit  children at a time, those that drain included; 4 for each
  *                worker
  *   modules      more modules to load, by their short names
- *   lines        more lines of configuration
+ *   lines        more lines of configuration, of the main server (and of a
+ *                location); or a function of the server's files that gives them
+ *   hostLines    more lines in each virtual host
  */
 
 const fs = require('fs');
@@ -93,6 +95,7 @@ function host(h, port, ssl, o) {
     names(h) +
     (ssl ? `    SSLEngine on\n` : '') +
     directives(h.settings, '    ') +
+    (o.hostLines || []).map((line) => `    ${line}\n`).join('') +
     Object.entries(h.locations)
       .map(([place, l]) => location(place, l, o.files)).join('') +
     `</VirtualHost>\n`;
@@ -170,7 +173,8 @@ function configure(o) {
       // an eighth of nginx's connections is kept for pages, too
       `WebrtcSignalMaxConnections ${Math.floor(o.connections * 7 / 8)}\n` +
       (o.drain ? `WebrtcSignalDrain ${o.drain}\n` : '') +
-      (o.lines || []).map((line) => `${line}\n`).join('') +
+      (typeof o.lines === 'function' ? o.lines(files) : o.lines || [])
+        .map((line) => `${line}\n`).join('') +
       o.hosts.map((h) => host(h, ports.http, false, o)
                          + host(h, ports.https, true, o)).join(''),
     'mime.types':
@@ -189,9 +193,10 @@ function checkCommand(o) {
   return [BINARY, ['-f', path.join(o.files.folder, 'httpd.conf'), '-t']];
 }
 
-/* All children look the same, so that it counts when they were there. */
+/* All children look the same, so that it counts when they were there.  (One
+ * that has ended has no command line.) */
 function workerKind(commandLine, leaving) {
-  return leaving ? 'old' : 'new';
+  return commandLine === '' ? null : leaving ? 'old' : 'new';
 }
 
 /* Lines of the log that must not be there: a child that crashed (AH00051,

@@ -12,6 +12,7 @@
  * own stands in server-NAME.js.
  */
 
+const assert = require('assert');
 const fs = require('fs');
 const http = require('http');
 const net = require('net');
@@ -354,6 +355,20 @@ class Server {
     return this.log().split('\n').filter((line) =>
       this.kind.TROUBLE.test(line)
       && !this.allowed.some((allowed) => allowed.test(line)));
+  }
+
+  /* All files of the zone, with their sizes; folders do not count. */
+  zoneFiles(folder = path.dirname(this.zone)) {
+    return fs.readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+      const file = path.join(folder, entry.name);
+      return entry.isDirectory() ? this.zoneFiles(file)
+                                 : [[file, fs.lstatSync(file).size]];
+    });
+  }
+
+  /* After the end: what is left of the zone, when all is well. */
+  assertZoneGone() {
+    assert.deepEqual(this.zoneFiles(), [[`${this.zone}.lock`, 0]]);
   }
 
   /* Anonymous memory of a process, in bytes. */
