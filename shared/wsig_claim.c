@@ -95,13 +95,17 @@ wsig_peer_ask(wsig_peer_t *peer, const wsig_slot_t *holder, wsig_address_t at,
 void
 wsig_peer_probe(wsig_peer_t *peer, const wsig_record_t *record, wsig_time_t now)
 {
-    if (peer->probed != 0) {
+    if (peer->probe != NULL) {
         return; /* the first who asked gets the answer, others their time */
     }
-    peer->probed = now.mono;
-    peer->prober = record->from.slot;
-    peer->prober_worker = (uint16_t) record->from_worker;
-    peer->prober_epoch = record->from_epoch;
+    peer->probe = malloc(sizeof(*peer->probe));
+    if (peer->probe == NULL) {
+        return; /* who has the name keeps it */
+    }
+    peer->probe->since = now.mono;
+    peer->probe->serial = record->from.slot;
+    peer->probe->worker = record->from_worker;
+    peer->probe->epoch = record->from_epoch;
     wsig_peer_send(peer, wsig_frame_of(WSIG_WS_OPCODE_PING, NULL, 0));
     wsig_peer_schedule(peer, now);
 }
@@ -127,7 +131,6 @@ wsig_peer_join(wsig_peer_t *peer, wsig_time_t now)
     peer->stage = WSIG_STAGE_JOINED;
     peer->heard = now.mono;
     peer->until = now.mono + peer->conf->ping;
-    peer->looked = now.mono;
     wsig_peer_link(peer);
     wsig_presence_read(&worker->presence);
     peer->since = realm->number;

@@ -151,7 +151,7 @@ wsig_article_flush(wsig_worker_t *worker, wsig_realm_t *realm, wsig_time_t now)
         if (peer->since >= realm->names || wsig_sees_nobody(peer)) {
             continue;
         }
-        if (peer->queue.first != NULL || worker->list_budget == 0) {
+        if (!wsig_queue_empty(&peer->queue) || worker->list_budget == 0) {
             more = true;
             continue;
         }

@@ -79,13 +79,12 @@ wsig_queue_add(wsig_queue_t *queue, wsig_frame_t *frame)
     if (link == NULL) {
         return WSIG_NOMEM;
     }
-    link->next = NULL;
     link->frame = frame;
     frame->references++;
+    link->next = link;
     if (queue->last != NULL) {
+        link->next = queue->last->next;
         queue->last->next = link;
-    } else {
-        queue->first = link;
     }
     queue->last = link;
     queue->bytes += frame->end - frame->at;
@@ -97,60 +96,59 @@ wsig_queue_next(wsig_queue_t *queue)
 {
     const wsig_frame_t *frame;
 
-    if (queue->first == NULL) {
+    if (queue->last == NULL) {
         return (wsig_text_t){NULL, 0};
     }
-    frame = queue->first->frame;
+    frame = queue->last->next->frame;
     queue->pinned = true;
     return (wsig_text_t){(const char *) frame + frame->at + queue->offset,
                          frame->end - frame->at - queue->offset};
 }
 
-static void
-wsig_queue_drop(wsig_queue_t *queue, wsig_link_t *link)
-{
-    wsig_frame_release(link->frame);
-    free(link);
-    if (queue->first == NULL) {
-        queue->last = NULL;
-    }
-}
-
 void
 wsig_queue_went(wsig_queue_t *queue, size_t n)
 {
-    wsig_link_t *link = queue->first;
+    wsig_link_t *link = queue->last->next;
 
     queue->bytes -= (uint32_t) n;
     queue->offset += (uint32_t) n;
-    if (queue->offset == link->frame->end - link->frame->at) {
-        queue->offset = 0;
-        queue->pinned = false;
-        queue->first = link->next;
-        wsig_queue_drop(queue, link);
+    if (queue->offset < link->frame->end - link->frame->at) {
+        return;
     }
+    queue->offset = 0;
+    queue->pinned = false;
+    if (link == queue->last) {
+        queue->last = NULL;
+    } else {
+        queue->last->next = link->next;
+    }
+    wsig_frame_release(link->frame);
+    free(link);
 }
 
 void
 wsig_queue_cut(wsig_queue_t *queue)
 {
-    wsig_link_t *link;
-    wsig_link_t *keep = queue->pinned ? queue->first : NULL;
+    wsig_link_t *first, *link, *next;
 
-    link = keep != NULL ? keep->next : queue->first;
-    queue->first = keep;
-    queue->last = keep;
+    if (queue->last == NULL) {
+        return;
+    }
+    first = queue->last->next;
+    queue->last->next = NULL; /* the ring is open */
+    link = first;
+    queue->last = NULL;
     queue->bytes = 0;
-    if (keep != NULL) {
-        keep->next = NULL;
+    if (queue->pinned) {
+        link = first->next;
+        first->next = first;
+        queue->last = first;
         queue->bytes = (uint32_t) wsig_queue_next(queue).size;
     }
-    while (link != NULL) {
-        wsig_link_t *next = link->next;
-
+    for (; link != NULL; link = next) {
+        next = link->next;
         wsig_frame_release(link->frame);
         free(link);
-        link = next;
     }
 }
 

@@ -30,12 +30,17 @@ wsig_text_t wsig_frame_text(const wsig_frame_t *frame);
 typedef struct wsig_link_s wsig_link_t;
 
 typedef struct wsig_queue_s {
-    wsig_link_t *first;
-    wsig_link_t *last;
+    wsig_link_t *last;    /* of a ring, so that the first is next to it */
     uint32_t bytes;       /* that are still to go */
     uint32_t offset : 31; /* of them in first that went */
     bool pinned : 1; /* first was tried: TLS may hold it, so it stays first */
 } wsig_queue_t;
+
+static inline bool
+wsig_queue_empty(const wsig_queue_t *queue)
+{
+    return queue->last == NULL;
+}
 
 /* Append; the queue takes a reference of its own.  WSIG_NOMEM. */
 int wsig_queue_add(wsig_queue_t *queue, wsig_frame_t *frame);

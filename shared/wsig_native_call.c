@@ -3,13 +3,16 @@
 
 #include "wsig_native.h"
 
+#define KNOWN_MAX 255
+
 static int
 wsig_known_find(const wsig_peer_t *peer, uint64_t call)
 {
-    int i;
+    const wsig_known_calls_t *known = peer->known;
+    int i, n = known != NULL ? (int) known->n : 0;
 
-    for (i = 0; i < peer->n_known; i++) {
-        if (peer->known[i].call == call) {
+    for (i = 0; i < n; i++) {
+        if (known->calls[i].call == call) {
             return i;
         }
     }
@@ -19,10 +22,15 @@ wsig_known_find(const wsig_peer_t *peer, uint64_t call)
 static void
 wsig_known_forget(wsig_peer_t *peer, uint64_t call)
 {
+    wsig_known_calls_t *known = peer->known;
     int i = wsig_known_find(peer, call);
 
     if (i >= 0) {
-        peer->known[i] = peer->known[--peer->n_known];
+        known->calls[i] = known->calls[--known->n];
+        if (known->n == 0) {
+            free(known);
+            peer->known = NULL;
+        }
     }
     /* Only ever its own: the one who ended the call may have died on it. */
     (void) wsig_registry_set_call(peer->worker->zone, peer->address, call, 0);
@@ -30,24 +38,31 @@ wsig_known_forget(wsig_peer_t *peer, uint64_t call)
 
 /* WSIG_NOMEM closes the peer. */
 static int
-wsig_known_set(wsig_peer_t *peer, uint64_t call, wsig_told_t told)
+wsig_known_set(wsig_peer_t *peer, uint64_t call, wsig_told_t told,
+               wsig_time_t now)
 {
+    uint32_t n = peer->known != NULL ? peer->known->n : 0;
     int i = wsig_known_find(peer, call);
-    wsig_known_t *known;
+    wsig_known_calls_t *known;
 
     if (i < 0) {
-        if (peer->n_known == UINT8_MAX) {
+        if (n == KNOWN_MAX) {
             return WSIG_NOMEM;
         }
-        known = realloc(peer->known, (peer->n_known + 1u) * sizeof(*known));
+        known = realloc(peer->known,
+                        sizeof(*known) + (n + 1) * sizeof(known->calls[0]));
         if (known == NULL) {
             return WSIG_NOMEM;
         }
+        if (n == 0) {
+            known->looked = now.mono;
+        }
+        known->n = n + 1;
+        known->calls[n].call = call;
         peer->known = known;
-        i = peer->n_known++;
-        peer->known[i].call = call;
+        i = (int) n;
     }
-    peer->known[i].told = told;
+    peer->known->calls[i].told = told;
     return WSIG_OK;
 }
 
@@ -192,7 +207,7 @@ wsig_native_tell(wsig_peer_t *peer, const wsig_call_t *call, wsig_told_t told,
         wsig_say_ring(peer, call, now);
         told = WSIG_TOLD_RINGING;
     }
-    if (wsig_known_set(peer, call->id, told) != WSIG_OK) {
+    if (wsig_known_set(peer, call->id, told, now) != WSIG_OK) {
         wsig_peer_close(peer, 1013, "memory is short", now);
     }
 }
@@ -216,7 +231,7 @@ wsig_native_note(wsig_peer_t *peer, uint64_t id, wsig_time_t now)
         return;
     }
     if (i >= 0) {
-        wsig_native_tell(peer, &call, peer->known[i].told, NULL, now);
+        wsig_native_tell(peer, &call, peer->known->calls[i].told, NULL, now);
     } else if (call.state == WSIG_CALL_RINGING &&
                !wsig_address_same(peer->address, call.caller)) {
         wsig_native_tell(peer, &call, WSIG_TOLD_NOTHING, NULL, now);
@@ -451,11 +466,11 @@ wsig_native_deliver(wsig_peer_t *peer, uint64_t call, wsig_frame_t *frame,
 {
     int i = wsig_known_find(peer, call);
 
-    if (i >= 0 && peer->known[i].told != WSIG_TOLD_ANSWERED) {
+    if (i >= 0 && peer->known->calls[i].told != WSIG_TOLD_ANSWERED) {
         wsig_native_note(peer, call, now);
         i = wsig_known_find(peer, call);
     }
-    if (i >= 0 && peer->known[i].told == WSIG_TOLD_ANSWERED) {
+    if (i >= 0 && peer->known->calls[i].told == WSIG_TOLD_ANSWERED) {
         wsig_peer_share(peer, frame);
     }
 }

@@ -18,7 +18,7 @@ static void wsig_peer_heard(wsig_peer_t *peer, wsig_time_t now);
 static void wsig_peer_hold(wsig_peer_t *peer, int64_t wait, wsig_time_t now);
 static void wsig_peer_release(wsig_peer_t *peer, wsig_time_t now);
 static void wsig_peer_flush(wsig_peer_t *peer);
-static void wsig_peer_doom(wsig_peer_t *peer, uint16_t code);
+static void wsig_peer_doom(wsig_peer_t *peer);
 static void wsig_peer_leave(wsig_peer_t *peer, wsig_time_t now);
 static void wsig_peer_leave_realm(wsig_peer_t *peer);
 static void wsig_peer_end(wsig_peer_t *peer);
@@ -74,7 +74,7 @@ wsig_peer_open(wsig_worker_t *worker, const wsig_admission_t *admission,
         memcpy(peer->identity, admission->identity.data, peer->identity_size);
     }
     peer->verified = peer->identity_size > 0;
-    peer->opened = now.mono;
+    peer->opened = (uint32_t) (now.mono / 1000);
     peer->heard = now.mono;
     peer->until = now.mono + peer->conf->hello_timeout;
     peer->next = worker->peers;
@@ -170,7 +170,7 @@ wsig_peer_keep(wsig_peer_t *peer, const uint8_t *data, size_t size)
     uint8_t *rest = malloc(size);
 
     if (rest == NULL) {
-        wsig_peer_doom(peer, 1013);
+        wsig_peer_doom(peer);
         return;
     }
     memcpy(rest, data, size);
@@ -196,7 +196,7 @@ wsig_peer_keep_ws(wsig_peer_t *peer, wsig_ws_t *ws)
     peer->ws = malloc(sizeof(*ws));
     if (peer->ws == NULL) {
         wsig_ws_free(ws);
-        wsig_peer_doom(peer, 1013);
+        wsig_peer_doom(peer);
         return;
     }
     *peer->ws = *ws;
@@ -263,15 +263,17 @@ static void
 wsig_peer_heard(wsig_peer_t *peer, wsig_time_t now)
 {
     wsig_record_t record = {.kind = WSIG_RECORD_ALIVE};
+    wsig_probe_t *probe = peer->probe;
 
     peer->heard = now.mono;
-    if (peer->probed == 0) {
+    if (probe == NULL) {
         return;
     }
-    peer->probed = 0;
-    record.to.slot = peer->prober;
-    (void) wsig_worker_post(peer->worker, peer->prober_worker,
-                            peer->prober_epoch, &record, NULL, now);
+    peer->probe = NULL;
+    record.to.slot = probe->serial;
+    (void) wsig_worker_post(peer->worker, probe->worker, probe->epoch, &record,
+                            NULL, now);
+    free(probe);
 }
 
 static void
@@ -305,25 +307,25 @@ wsig_peer_release(wsig_peer_t *peer, wsig_time_t now)
 void
 wsig_peer_share(wsig_peer_t *peer, wsig_frame_t *frame)
 {
-    bool idle = peer->queue.first == NULL;
+    bool idle = wsig_queue_empty(&peer->queue);
     wsig_text_t text;
 
     if (peer->doomed || peer->stage == WSIG_STAGE_DEAD) {
         return;
     }
     if (frame == NULL) {
-        wsig_peer_doom(peer, 1013);
+        wsig_peer_doom(peer);
         return;
     }
     text = wsig_frame_text(frame);
     if (!idle && peer->stage < WSIG_STAGE_CLOSING &&
         peer->queue.bytes + text.size > peer->conf->max_backlog) {
         wsig_worker_count(peer->worker, WSIG_COUNT_SLOW);
-        wsig_peer_doom(peer, 1013);
+        wsig_peer_doom(peer);
         return;
     }
     if (wsig_queue_add(&peer->queue, frame) != WSIG_OK) {
-        wsig_peer_doom(peer, 1013);
+        wsig_peer_doom(peer);
         return;
     }
     wsig_worker_count(peer->worker, WSIG_COUNT_FRAMES_OUT);
@@ -346,7 +348,7 @@ wsig_peer_flush(wsig_peer_t *peer)
     wsig_text_t next;
     ssize_t n;
 
-    if (peer->doomed && peer->doom == 0) {
+    if (peer->broken) {
         return;
     }
     while ((next = wsig_queue_next(&peer->queue)).size > 0) {
@@ -355,7 +357,8 @@ wsig_peer_flush(wsig_peer_t *peer)
             return;
         }
         if (n <= 0) {
-            wsig_peer_doom(peer, 0);
+            peer->broken = true;
+            wsig_peer_doom(peer);
             return;
         }
         wsig_queue_went(&peer->queue, (size_t) n);
@@ -367,10 +370,9 @@ wsig_peer_flush(wsig_peer_t *peer)
 
 /* Closing it here would change lists that a caller walks over. */
 static void
-wsig_peer_doom(wsig_peer_t *peer, uint16_t code)
+wsig_peer_doom(wsig_peer_t *peer)
 {
     peer->doomed = true;
-    peer->doom = code;
     wsig_worker_attend(peer);
 }
 
@@ -383,16 +385,16 @@ wsig_peer_attend(wsig_peer_t *peer, wsig_time_t now)
         return;
     }
     if (peer->doomed) {
-        if (peer->doom == 0 || peer->stage == WSIG_STAGE_CLOSING) {
+        if (peer->broken || peer->stage == WSIG_STAGE_CLOSING) {
             wsig_peer_drop(peer, now);
             return;
         }
         peer->doomed = false;
         wsig_queue_cut(&peer->queue);
-        wsig_peer_close(peer, peer->doom, "too slow, or memory is short", now);
+        wsig_peer_close(peer, 1013, "too slow, or memory is short", now);
     }
     if (peer->stage == WSIG_STAGE_CLOSING && peer->deaf &&
-        peer->queue.first == NULL) {
+        wsig_queue_empty(&peer->queue)) {
         wsig_peer_end(peer);
         return;
     }
@@ -500,7 +502,6 @@ wsig_peer_leave(wsig_peer_t *peer, wsig_time_t now)
     wsig_peer_leave_realm(peer);
     free(peer->known);
     peer->known = NULL;
-    peer->n_known = 0;
     free(peer->names);
     peer->names = NULL;
 }
@@ -557,6 +558,7 @@ wsig_peer_free(wsig_peer_t *peer)
     free(peer->ref);
     free(peer->names);
     free(peer->known);
+    free(peer->probe);
     free(peer);
 }
 
@@ -574,11 +576,11 @@ wsig_peer_schedule(wsig_peer_t *peer, wsig_time_t now)
     switch (peer->stage) {
     case WSIG_STAGE_JOINED:
         due = wsig_sooner(peer->until, peer->heard + 2 * peer->conf->ping);
-        if (peer->probed != 0) {
-            due = wsig_sooner(due, peer->probed + WSIG_PROBE_WAIT);
+        if (peer->probe != NULL) {
+            due = wsig_sooner(due, peer->probe->since + WSIG_PROBE_WAIT);
         }
-        if (peer->n_known > 0) {
-            due = wsig_sooner(due, peer->looked + LOOK_EVERY);
+        if (peer->known != NULL) {
+            due = wsig_sooner(due, peer->known->looked + LOOK_EVERY);
         }
         break;
     case WSIG_STAGE_CLAIMING:
@@ -598,10 +600,11 @@ wsig_peer_schedule(wsig_peer_t *peer, wsig_time_t now)
 static void
 wsig_peer_due_joined(wsig_peer_t *peer, wsig_time_t now)
 {
-    uint8_t i;
+    uint32_t i;
 
     if (now.mono >= peer->heard + 2 * peer->conf->ping ||
-        (peer->probed != 0 && now.mono >= peer->probed + WSIG_PROBE_WAIT)) {
+        (peer->probe != NULL &&
+         now.mono >= peer->probe->since + WSIG_PROBE_WAIT)) {
         wsig_peer_close(peer, 1001, "no sign of life", now);
         return;
     }
@@ -609,10 +612,11 @@ wsig_peer_due_joined(wsig_peer_t *peer, wsig_time_t now)
         peer->until = now.mono + peer->conf->ping;
         wsig_peer_send(peer, wsig_frame_of(WSIG_WS_OPCODE_PING, NULL, 0));
     }
-    if (peer->n_known > 0 && now.mono >= peer->looked + LOOK_EVERY) {
-        peer->looked = now.mono;
-        for (i = peer->n_known; i > 0; i--) {
-            wsig_dialect(peer)->note(peer, peer->known[i - 1].call, now);
+    if (peer->known != NULL && now.mono >= peer->known->looked + LOOK_EVERY) {
+        peer->known->looked = now.mono;
+        /* one that has ended is taken off, or all as the peer is closed */
+        for (i = peer->known->n; peer->known != NULL && i > 0; i--) {
+            wsig_dialect(peer)->note(peer, peer->known->calls[i - 1].call, now);
         }
     }
 }
@@ -675,7 +679,7 @@ wsig_peer_log_end(wsig_peer_t *peer, wsig_time_t now)
     wsig_put_words(&line, peer->stage == WSIG_STAGE_JOINED
                               ? " left after "
                               : " did not come in, after ");
-    wsig_put_number(&line, (now.mono - peer->opened) / 1000);
+    wsig_put_number(&line, now.mono / 1000 - peer->opened);
     wsig_put_words(&line, " s");
     if (peer->closed != 0) {
         wsig_put_words(&line, " (");

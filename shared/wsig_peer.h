@@ -53,7 +53,22 @@ typedef struct wsig_names_s {
     wsig_text_t names[];
 } wsig_names_t;
 
-/* In order of size: one takes 288 of the heap while it is idle. */
+typedef struct wsig_known_calls_s {
+    int64_t looked; /* at all of them */
+    uint32_t n;
+    wsig_known_t calls[];
+} wsig_known_calls_t;
+
+/* Somebody asks whether it is there. */
+typedef struct wsig_probe_s {
+    int64_t since;
+    uint32_t serial; /* of his claim */
+    uint32_t worker;
+    uint32_t epoch;
+} wsig_probe_t;
+
+/* In order of size, and without what is not there while it is idle: so it
+ * takes 256 bytes of the heap. */
 struct wsig_peer_s {
     wsig_worker_t *worker;
     void *connection;
@@ -72,34 +87,29 @@ struct wsig_peer_s {
     wsig_realm_t *realm; /* until it leaves */
     wsig_address_t address;
     uint64_t since; /* it knows the changes of the realm up to this number */
-    wsig_known_t *known;
-    wsig_names_t *names; /* it watches */
-    char *name;          /* its own or identity; NULL before hello */
-    char *ref;           /* of hello, until it is answered; NULL: none */
-    int64_t opened;
-    int64_t heard;  /* the last text or pong */
-    int64_t until;  /* of the stage; of JOINED: the next ping */
-    int64_t probed; /* when it was asked whether it is there; 0: not */
-    int64_t held;   /* until then; 0: not */
-    int64_t looked; /* at its calls */
+    wsig_known_calls_t *known; /* NULL: none */
+    wsig_probe_t *probe;       /* that it has to answer; NULL: none */
+    wsig_names_t *names;       /* it watches */
+    char *name;                /* its own or identity; NULL before hello */
+    char *ref;                 /* of hello, until it is answered; NULL: none */
+    int64_t heard;             /* the last text or pong */
+    int64_t until;             /* of the stage; of JOINED: the next ping */
+    int64_t held;              /* until then; 0: not */
+    uint32_t opened;           /* seconds */
     uint32_t rest_size;
     uint32_t name_hash;
-    uint32_t prober; /* the serial of its claim */
-    uint32_t prober_epoch;
-    uint16_t prober_worker;
     uint16_t behind; /* the worker that its last text went to, plus 1 */
     uint16_t closed; /* the code it was closed with; 0: lost */
-    uint16_t doom;   /* 0: the connection is broken */
     uint8_t stage;
     uint8_t dialect;
     uint8_t watch;
-    uint8_t n_known;
     bool verified : 1;
     bool listed : 1;    /* it got a list, so it gets deltas */
     bool deaf : 1;      /* what it sends cannot be read any more */
     bool attention : 1; /* it is on that list */
     bool displaced : 1; /* its slot must be looked at */
-    bool doomed : 1;    /* it cannot be written to: doom tells the code */
+    bool doomed : 1;    /* it has to be closed before we return */
+    bool broken : 1;    /* it cannot be written to */
     bool bye : 1;       /* it said so, or closed as one who leaves for good */
     uint8_t name_size;
     uint8_t identity_size;

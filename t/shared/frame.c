@@ -61,7 +61,7 @@ bites(size_t bite)
         CHECK(queue.bytes == size - at);
     }
     CHECK(at == size && memcmp(got, expected, size) == 0, "bites of %zu", bite);
-    CHECK(queue.first == NULL && queue.last == NULL);
+    CHECK(wsig_queue_empty(&queue));
     wsig_queue_free(&queue);
 }
 
