@@ -59,6 +59,7 @@ struct webrtc_signal_connection_s {
 typedef struct {
     webrtc_signal_connection_t *first;
     webrtc_signal_connection_t *last;
+    size_t size;
 } list_t;
 
 struct webrtc_signal_loop_s {
@@ -192,6 +193,7 @@ static void move(webrtc_signal_connection_t *connection, state_t state)
                                        : &from->first) = connection->next;
         *(connection->next != NULL ? &connection->next->previous
                                    : &from->last) = connection->previous;
+        from->size--;
     }
     connection->state = state;
     connection->next = NULL;
@@ -200,6 +202,7 @@ static void move(webrtc_signal_connection_t *connection, state_t state)
         connection->previous = to->last;
         *(to->last != NULL ? &to->last->next : &to->first) = connection;
         to->last = connection;
+        to->size++;
     }
 }
 
@@ -343,21 +346,19 @@ static void look_for(webrtc_signal_connection_t *connection)
 void webrtc_signal_loop_settle(webrtc_signal_loop_t *loop, bool all,
                                wsig_time_t now)
 {
-    webrtc_signal_connection_t *connection, *last;
+    webrtc_signal_connection_t *connection;
     list_t *again = &loop->lists[STATE_AGAIN];
     list_t *closing = &loop->lists[STATE_CLOSING];
     list_t *lingering = &loop->lists[STATE_LINGERING];
     list_t *over = &loop->lists[STATE_OVER];
+    size_t n;
 
     /* those that come to it meanwhile wait for the next round */
-    last = again->last;
-    while (!all && (connection = again->first) != NULL) {
+    for (n = again->size; n > 0 && !all && again->first != NULL; n--) {
+        connection = again->first;
         move(connection, STATE_OPEN);
         read_some(connection, now);
         look_for(connection);
-        if (connection == last) {
-            break;
-        }
     }
     while ((connection = closing->first) != NULL) {
         start_linger(connection, now);
