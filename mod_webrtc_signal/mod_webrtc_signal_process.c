@@ -47,6 +47,7 @@ static struct {
     _Atomic(const char *) unavailable; /* why nobody is taken; NULL: open */
     atomic_int connections;            /* reserved */
     atomic_bool leave;                 /* asked to, with time to drain */
+    atomic_bool worn;                  /* by its own wish: another will come */
     atomic_bool stop;                  /* asked to, at once */
     atomic_bool finish;                /* somebody waits for the loop's end */
     int wake;                          /* an eventfd */
@@ -56,6 +57,7 @@ static struct {
 
     /* of the main thread */
     bool running;
+    pthread_t main;
     pthread_t thread;
     sem_t ready; /* the loop has tried to start */
     struct sigaction sigterm;
@@ -191,6 +193,7 @@ void webrtc_signal_child_init(apr_pool_t *pchild, server_rec *s)
     sigset_t all, before;
     int rc;
 
+    child.main = pthread_self();
     child.server = s;
     child.conf = webrtc_signal_server(s);
     child.max_connections = child.conf->max_connections;
@@ -230,6 +233,9 @@ void webrtc_signal_child_stopping(apr_pool_t *pchild, int graceful)
         return;
     }
     if (graceful) {
+        /* The parent is listened to by the main thread; the thread that
+         * accepts knows of MaxConnectionsPerChild. */
+        atomic_store(&child.worn, !pthread_equal(child.main, pthread_self()));
         /* httpd's child no longer listens to its parent then */
         sigaction(SIGTERM, &action, &child.sigterm);
         atomic_store(&child.leave, true);
@@ -476,15 +482,16 @@ static void ask_to_leave(int64_t drain, bool followed, wsig_time_t now)
     }
 }
 
-/* A graceful restart, whose children come within seconds, looks like a
- * graceful stop but for the generation.  True once for each restart. */
+/* The next children come within seconds, but to a child a graceful restart
+ * looks like a graceful stop but for the generation; and all may have served
+ * their number of connections at the same time.  True once for each reason. */
 static bool is_followed(void)
 {
     const int newest = ap_scoreboard_image->global->running_generation;
     const bool newer = newest != child.generation;
 
     child.generation = newest;
-    return newer;
+    return atomic_exchange(&child.worn, false) || newer;
 }
 
 /*
