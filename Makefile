@@ -132,13 +132,14 @@ build/o/clang/ngx_webrtc_signal/%.o: CFLAGS = -O2 -fPIC $(WARN) \
 $(NGINX:%.c=build/o/clang/%.o): build/nginx/Makefile
 
 # What is missing is installed first, by a make that has not looked at the
-# sources yet: a fresh machine may have no compiler.  Two tests run at a time,
-# but only one with browsers: two cores carry no more of them.
+# sources yet: a fresh machine may have no compiler.  Three tests run at a time,
+# since most of them wait most of the time, but only one with browsers: two
+# cores carry no more of them.
 
 check:
 	.ci/install demo check
 	$(MAKE) -j2 all units clang t/node_modules/.package-lock.json
-	prove -j2 --rules='seq=t/html/*' --rules='par=**' \
+	prove -j3 --rules='seq=t/html/*' --rules='par=**' \
 	    --timer --failures --comments -r t
 
 t/node_modules/.package-lock.json: t/package.json t/package-lock.json

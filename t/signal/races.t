@@ -15,7 +15,7 @@ const { Native } = require('../lib/client');
 const { diag } = require('../lib/tap');
 const { sleep } = require('../lib/server');
 
-const RUNS = Number(process.env.WSIG_RACES || 200);
+const RUNS = Number(process.env.WSIG_RACES || 100);
 const MEMBERS = '/members/signal';
 const QUICK = '/quick/signal';
 
