@@ -1,6 +1,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "wsig_dialect.h"
 
@@ -8,13 +11,16 @@
 #define IDLE_TICK 500     /* ms, without peers */
 #define BURY_EVERY 500    /* ms */
 #define QUIT_WAIT 500     /* ms for other workers to appear */
-#define FOLLOW_WAIT 5000  /* ms for those that were promised */
+#define FOLLOW_WAIT 60000 /* ms for those that were promised */
+#define TRIM_PEERS 256    /* fewer are not worth it */
+#define TRIM_WAIT 3000    /* ms; their connections linger */
 #define SPREAD_TICKS 100  /* over which the last peers are closed */
 #define RECORD_BUDGET 256 /* records taken before others get their turn */
 #define SWEEP_BUDGET 4    /* partitions, likewise */
 #define LIST_BUDGET (4 * 1024 * 1024) /* bytes of user lists in a tick */
 
 static void wsig_worker_tick(wsig_worker_t *worker, wsig_time_t now);
+static void wsig_worker_trim(wsig_worker_t *worker, wsig_time_t now);
 static void wsig_worker_bury(wsig_worker_t *worker, wsig_time_t now);
 static void wsig_worker_report_deaths(wsig_worker_t *worker, unsigned n);
 static void wsig_worker_sweep(wsig_worker_t *worker, uint32_t budget);
@@ -122,6 +128,7 @@ wsig_worker_tick(wsig_worker_t *worker, wsig_time_t now)
     if (worker->quitting) {
         wsig_worker_leave(worker, now);
     }
+    wsig_worker_trim(worker, now);
     wsig_worker_bury(worker, now);
     if (wsig_call_sweep_due(worker->zone, now)) {
         while (wsig_call_sweep(worker->zone, &cursor, now, &notes)) {
@@ -130,6 +137,28 @@ wsig_worker_tick(wsig_worker_t *worker, wsig_time_t now)
     }
     wsig_presence_read(&worker->presence);
     wsig_worker_flush(worker, now);
+}
+
+/* What many peers had stands in pieces all over the heap, which keeps it when
+ * they have gone. */
+static void
+wsig_worker_trim(wsig_worker_t *worker, wsig_time_t now)
+{
+    if (worker->n_peers > worker->most_peers) {
+        worker->most_peers = worker->n_peers;
+    }
+    if (worker->most_peers < TRIM_PEERS ||
+        worker->n_peers > worker->most_peers / 2) {
+        worker->trim_at = 0;
+    } else if (worker->trim_at == 0) {
+        worker->trim_at = now.mono + TRIM_WAIT;
+    } else if (now.mono >= worker->trim_at) {
+#ifdef __GLIBC__
+        malloc_trim(0);
+#endif
+        worker->most_peers = worker->n_peers;
+        worker->trim_at = 0;
+    }
 }
 
 /* The peers of dead workers are swept a few partitions at a time; the calls
@@ -207,6 +236,7 @@ wsig_worker_quit(wsig_worker_t *worker, int64_t drain, bool followed,
     }
     if (followed) {
         worker->follow_until = now.mono + FOLLOW_WAIT;
+        worker->follow_claim = atomic_load(&worker->zone->shared->claims);
     }
     if (now.mono + drain < worker->drain_until) {
         worker->drain_until = now.mono + drain;
@@ -218,14 +248,19 @@ wsig_worker_quit(wsig_worker_t *worker, int64_t drain, bool followed,
 static void
 wsig_worker_leave(wsig_worker_t *worker, wsig_time_t now)
 {
-    bool followed = now.mono < worker->follow_until;
+    uint32_t youngest = wsig_place_others(worker->zone, worker->place);
+    bool followed;
 
     worker->tick_at = now.mono + TICK;
-    if (wsig_place_others(worker->zone, worker->place)) {
+    if (youngest != 0) {
         worker->alone_at = 0;
     } else if (worker->alone_at == 0) {
         worker->alone_at = now.mono;
     }
+    if (youngest > worker->follow_claim) {
+        worker->follow_until = 0; /* there they are */
+    }
+    followed = now.mono < worker->follow_until;
     if (worker->alone_at != 0 && !followed &&
         now.mono >= worker->alone_at + QUIT_WAIT) {
         wsig_worker_close_some(worker, worker->n_peers, 1001,
