@@ -6,8 +6,9 @@
  *      |                               |
  *      +------ asked to stop ----------+----> all closed ------> left
  *
- * A child that was asked to leave ends its requests first; its main thread
- * then waits for the loop before the pool of the child goes.
+ * A child that was asked to leave ends its requests first, handshakes that came
+ * before it closed its listeners among them; its main thread then waits for the
+ * loop before the pool of the child goes.
  */
 
 #include "mod_webrtc_signal.h"
@@ -455,7 +456,6 @@ static void obey(wsig_time_t now)
         child.retry_at = NEVER;
         child.look_at = now.mono;
         ap_mpm_query(AP_MPMQ_GENERATION, &child.generation);
-        atomic_store(&child.unavailable, "this child has to leave");
         ask_to_leave(child.conf->drain, is_followed(), now);
     }
     if (now.mono >= child.look_at) {

@@ -110,7 +110,7 @@ const options = { settings: { ping: '5m' }, connections: 12000, fresh: true,
                   ms: 90000 };
 
 scenarios({ ...options, schemes: ['ws'] }, {
-  '10,000 idle users': (c) => idle(c, 10000, 4, 1500),
+  '10,000 idle users': (c) => idle(c, 10000, 4, 1000),
 });
 
 scenarios({ ...options, schemes: ['wss'] }, {
