@@ -43,12 +43,12 @@ static struct {
     server_rec *server;
     webrtc_signal_server_t *conf;
     int max_connections;
+    const char *pid_file;
 
     /* of all threads */
     _Atomic(const char *) unavailable; /* why nobody is taken; NULL: open */
     atomic_int connections;            /* reserved */
     atomic_bool leave;                 /* asked to, with time to drain */
-    atomic_bool worn;                  /* by its own wish: another will come */
     atomic_bool stop;                  /* asked to, at once */
     atomic_bool finish;                /* somebody waits for the loop's end */
     int wake;                          /* an eventfd */
@@ -58,7 +58,6 @@ static struct {
 
     /* of the main thread */
     bool running;
-    pthread_t main;
     pthread_t thread;
     sem_t ready; /* the loop has tried to start */
     struct sigaction sigterm;
@@ -71,7 +70,6 @@ static struct {
     int64_t retry_at;
     int64_t look_at;
     bool draining;
-    int generation; /* the newest that was seen while draining */
     bool left;
 } child = {
     .unavailable = "it could not start in this child",
@@ -85,6 +83,7 @@ static void zone_warn(void *server, const char *text);
 static apr_status_t zone_close(void *zone);
 static void raise_limit(server_rec *s, webrtc_signal_server_t *conf);
 static apr_status_t child_exit(void *unused);
+static void give_place(void);
 static void on_sigterm(int number, siginfo_t *info, void *unused);
 static void wake(void);
 static bool watch(int fd, void *what);
@@ -94,7 +93,6 @@ static int timeout(wsig_time_t now);
 static void dispatch(const struct epoll_event *event, wsig_time_t now);
 static void take_given(wsig_time_t now);
 static void obey(wsig_time_t now);
-static void ask_to_leave(int64_t drain, bool followed, wsig_time_t now);
 static bool is_followed(void);
 static bool may_stay(void);
 static void set_timer(void *host, int64_t delay);
@@ -119,7 +117,7 @@ void webrtc_signal_zone_options(server_rec *s, apr_pool_t *p,
     options->size = conf->zone_size;
     options->uid = root ? ap_unixd_config.user_id : geteuid();
     options->gid = root ? ap_unixd_config.group_id : getegid();
-    options->instance = ap_runtime_dir_relative(p, ap_pid_fname);
+    options->instance = ap_server_root_relative(p, ap_pid_fname);
     options->warn = zone_warn;
     options->ctx = s;
 }
@@ -194,7 +192,7 @@ void webrtc_signal_child_init(apr_pool_t *pchild, server_rec *s)
     sigset_t all, before;
     int rc;
 
-    child.main = pthread_self();
+    child.pid_file = ap_server_root_relative(pchild, ap_pid_fname);
     child.server = s;
     child.conf = webrtc_signal_server(s);
     child.max_connections = child.conf->max_connections;
@@ -234,9 +232,6 @@ void webrtc_signal_child_stopping(apr_pool_t *pchild, int graceful)
         return;
     }
     if (graceful) {
-        /* The parent is listened to by the main thread; the thread that
-         * accepts knows of MaxConnectionsPerChild. */
-        atomic_store(&child.worn, !pthread_equal(child.main, pthread_self()));
         /* httpd's child no longer listens to its parent then */
         sigaction(SIGTERM, &action, &child.sigterm);
         atomic_store(&child.leave, true);
@@ -276,12 +271,36 @@ static apr_status_t child_exit(void *unused)
     }
     atomic_store(&child.finish, true);
     wake();
+    give_place();
     pthread_join(child.thread, NULL);
     child.running = false;
     if (atomic_load(&child.leave)) {
         sigaction(SIGTERM, &child.sigterm, NULL);
     }
     return APR_SUCCESS;
+}
+
+/*
+ * The MPM worker gives the place of a child that ends to the next one as soon
+ * as one of its threads is dead; but those that ended a moment before the
+ * child's listener did are left as "graceful", which may be all.  By now all
+ * have ended.
+ */
+static void give_place(void)
+{
+    apr_proc_t self = {.pid = getpid()};
+    const int slot = ap_find_child_by_pid(&self);
+    int i, threads;
+
+    if (slot < 0 || strcmp(ap_show_mpm(), "worker") != 0 ||
+        ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads) != APR_SUCCESS) {
+        return;
+    }
+    for (i = 0; i < threads; i++) {
+        if (ap_scoreboard_image->servers[slot][i].status == SERVER_GRACEFUL) {
+            ap_update_child_status_from_indexes(slot, i, SERVER_DEAD, NULL);
+        }
+    }
 }
 
 const char *webrtc_signal_reserve(void)
@@ -455,16 +474,12 @@ static void obey(wsig_time_t now)
         child.draining = true;
         child.retry_at = NEVER;
         child.look_at = now.mono;
-        ap_mpm_query(AP_MPMQ_GENERATION, &child.generation);
-        ask_to_leave(child.conf->drain, is_followed(), now);
     }
     if (now.mono >= child.look_at) {
         child.look_at = now.mono + LOOK;
-        if (is_followed()) {
-            ask_to_leave(child.conf->drain, true, now);
-        }
-        if (!may_stay()) {
-            ask_to_leave(0, false, now);
+        if (child.worker != NULL) {
+            wsig_worker_quit(child.worker, may_stay() ? child.conf->drain : 0,
+                             is_followed(), now);
         }
     }
     if (child.draining && atomic_load(&child.finish) &&
@@ -475,23 +490,14 @@ static void obey(wsig_time_t now)
     }
 }
 
-static void ask_to_leave(int64_t drain, bool followed, wsig_time_t now)
-{
-    if (child.worker != NULL) {
-        wsig_worker_quit(child.worker, drain, followed, now);
-    }
-}
-
-/* The next children come within seconds, but to a child a graceful restart
- * looks like a graceful stop but for the generation; and all may have served
- * their number of connections at the same time.  True once for each reason. */
+/*
+ * To a child a graceful restart, a graceful stop and its own end after
+ * MaxConnectionsPerChild look the same.  But httpd removes its
+ * pid file when it stops; else the next children come, if only after seconds.
+ */
 static bool is_followed(void)
 {
-    const int newest = ap_scoreboard_image->global->running_generation;
-    const bool newer = newest != child.generation;
-
-    child.generation = newest;
-    return atomic_exchange(&child.worn, false) || newer;
+    return access(child.pid_file, F_OK) == 0 || errno != ENOENT;
 }
 
 /*

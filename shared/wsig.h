@@ -319,10 +319,10 @@ void wsig_worker_timer(wsig_worker_t *worker, wsig_time_t now);
 size_t wsig_worker_peers(const wsig_worker_t *worker);
 
 /* Asked to leave.  While others serve the zone that are not asked to leave (a
- * reload, a process too many), the peers stay for at most drain from now and
- * then get 1012, spread over ten seconds; if there are none for half a second
- * (a stop), all get 1001.  followed: others will come, though it may take them
- * some seconds.  A later call can promise that again, and shorten the drain. */
+ * reload, a process too many), or are promised (followed: they will come), the
+ * peers stay for at most drain from now and then get 1012, spread over ten
+ * seconds; if there are none for half a second (a stop), all get 1001.  A later
+ * call can only shorten the drain; its promise counts from then on. */
 void wsig_worker_quit(wsig_worker_t *worker, int64_t drain, bool followed,
                       wsig_time_t now);
 

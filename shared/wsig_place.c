@@ -34,8 +34,6 @@ wsig_place_claim(wsig_zone_t *zone, unsigned *number, uint32_t *epoch,
         atomic_store(&place->head, 0);
         atomic_store(&place->armed, 0);
         atomic_store(&place->leaving, 0);
-        atomic_store(&place->claim,
-                     atomic_fetch_add(&zone->shared->claims, 1) + 1);
         atomic_store(&place->epoch, *epoch);
         pthread_mutex_unlock(&place->producers);
         *number = i;
@@ -88,20 +86,18 @@ wsig_place_leave(wsig_zone_t *zone, unsigned number)
     atomic_store(&zone->shared->places[number].leaving, 1);
 }
 
-uint32_t
+bool
 wsig_place_others(const wsig_zone_t *zone, unsigned own)
 {
     const wsig_place_t *place;
-    uint32_t claim, youngest = 0;
     unsigned i;
 
     for (i = 0; i < WSIG_WORKERS; i++) {
         place = &zone->shared->places[i];
-        claim = atomic_load(&place->claim);
         if (i != own && (atomic_load(&place->epoch) & 1) &&
-            !atomic_load(&place->leaving) && claim > youngest) {
-            youngest = claim;
+            !atomic_load(&place->leaving)) {
+            return true;
         }
     }
-    return youngest;
+    return false;
 }

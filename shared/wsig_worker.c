@@ -11,7 +11,6 @@
 #define IDLE_TICK 500     /* ms, without peers */
 #define BURY_EVERY 500    /* ms */
 #define QUIT_WAIT 500     /* ms for other workers to appear */
-#define FOLLOW_WAIT 60000 /* ms for those that were promised */
 #define TRIM_PEERS 256    /* fewer are not worth it */
 #define TRIM_WAIT 3000    /* ms; their connections linger */
 #define SPREAD_TICKS 100  /* over which the last peers are closed */
@@ -234,10 +233,7 @@ wsig_worker_quit(wsig_worker_t *worker, int64_t drain, bool followed,
         worker->tick_at = now.mono + TICK; /* others may be asked just now */
         wsig_place_leave(worker->zone, worker->place);
     }
-    if (followed) {
-        worker->follow_until = now.mono + FOLLOW_WAIT;
-        worker->follow_claim = atomic_load(&worker->zone->shared->claims);
-    }
+    worker->followed = followed;
     if (now.mono + drain < worker->drain_until) {
         worker->drain_until = now.mono + drain;
     }
@@ -248,25 +244,16 @@ wsig_worker_quit(wsig_worker_t *worker, int64_t drain, bool followed,
 static void
 wsig_worker_leave(wsig_worker_t *worker, wsig_time_t now)
 {
-    uint32_t youngest = wsig_place_others(worker->zone, worker->place);
-    bool followed;
-
     worker->tick_at = now.mono + TICK;
-    if (youngest != 0) {
+    if (worker->followed || wsig_place_others(worker->zone, worker->place)) {
         worker->alone_at = 0;
     } else if (worker->alone_at == 0) {
         worker->alone_at = now.mono;
     }
-    if (youngest > worker->follow_claim) {
-        worker->follow_until = 0; /* there they are */
-    }
-    followed = now.mono < worker->follow_until;
-    if (worker->alone_at != 0 && !followed &&
-        now.mono >= worker->alone_at + QUIT_WAIT) {
+    if (worker->alone_at != 0 && now.mono >= worker->alone_at + QUIT_WAIT) {
         wsig_worker_close_some(worker, worker->n_peers, 1001,
                                "the server is shutting down", now);
-    } else if ((worker->alone_at == 0 || followed) &&
-               now.mono >= worker->drain_until) {
+    } else if (worker->alone_at == 0 && now.mono >= worker->drain_until) {
         if (worker->drain_step == 0) {
             worker->drain_step = worker->n_peers / SPREAD_TICKS + 1;
         }

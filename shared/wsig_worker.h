@@ -34,13 +34,12 @@ struct wsig_worker_s {
     int64_t timer_at; /* what the host's timer is set to */
     uint32_t sweep;   /* the next partition to sweep of dead peers */
     bool quitting;
-    int64_t drain_until;   /* while quitting */
-    int64_t alone_at;      /* since then all others leave too; 0: they do not */
-    int64_t follow_until;  /* others were promised; 0: they were not */
-    uint32_t follow_claim; /* by then there had been so many claims */
-    size_t most_peers;     /* since the heap was trimmed */
-    int64_t trim_at;       /* 0: no need */
-    size_t drain_step;     /* peers to close at a tick */
+    int64_t drain_until; /* while quitting */
+    int64_t alone_at;    /* since then all others leave too; 0: they do not */
+    bool followed;       /* others were promised */
+    size_t most_peers;   /* since the heap was trimmed */
+    int64_t trim_at;     /* 0: no need */
+    size_t drain_step;   /* peers to close at a tick */
 };
 
 static inline void

@@ -63,7 +63,6 @@ typedef struct wsig_place_s {
     pthread_mutex_t life;
     _Atomic uint32_t epoch;
     _Atomic uint32_t leaving; /* 1: its owner was asked to leave */
-    _Atomic uint32_t claim;   /* how many there had been, this one too */
     pthread_mutex_t producers;
     _Atomic uint64_t head;  /* bytes read from the mailbox, by its owner */
     _Atomic uint64_t tail;  /* bytes written to it; storing it is the commit */
@@ -88,7 +87,6 @@ typedef struct wsig_shared_s {
     uint64_t rings_at;
     char instance[128]; /* the server that made it, NUL-terminated */
     uint8_t key[16];
-    _Atomic uint32_t claims;  /* of places, so far */
     _Atomic int64_t sweep_at; /* when calls are looked through next */
     wsig_place_t places[WSIG_WORKERS];
 } wsig_shared_t;
@@ -157,8 +155,7 @@ unsigned wsig_place_bury(wsig_zone_t *zone, unsigned own);
 /* The owner of a place was asked to leave. */
 void wsig_place_leave(wsig_zone_t *zone, unsigned place);
 
-/* The claim of the youngest of the other workers that were not; 0: there are
- * none. */
-uint32_t wsig_place_others(const wsig_zone_t *zone, unsigned own);
+/* Does another worker live that was not? */
+bool wsig_place_others(const wsig_zone_t *zone, unsigned own);
 
 #endif
