@@ -1,4 +1,5 @@
-# make          build/libwsig.a and the modules
+# make          build/libwsig.a and the modules of the servers whose headers
+#               are installed
 # make units    the C tests, plain and with ASan and UBSan
 # make tsan     the test of workers at the same time, with TSan
 # make check    install what is missing, build all with gcc and clang, test
@@ -27,10 +28,24 @@ NGINX = $(wildcard ngx_webrtc_signal/*.c)
 APACHE = $(wildcard mod_webrtc_signal/*.c)
 APACHE_TEST = $(wildcard t/apache/*.c)
 NGINX_MODULE = build/ngx_http_webrtc_signal_module.so
-APACHE_MODULE = $(if $(APACHE),build/mod_webrtc_signal.so)
+APACHE_MODULE = build/mod_webrtc_signal.so
+APACHE_INCLUDE := $(shell apxs -q INCLUDEDIR 2>/dev/null)
 
-all: build/libwsig.a $(NGINX_MODULE) $(APACHE_MODULE) \
-	$(APACHE_TEST:t/apache/%.c=build/%.so)
+# The servers to build for, and those that all, clang and install leave out.
+HAVE := $(if $(wildcard $(NGINX_SRC)/conf_flags),nginx) \
+	$(if $(wildcard $(APACHE_INCLUDE)/mod_ssl_openssl.h),apache)
+LACK := $(filter-out $(HAVE),nginx apache)
+
+all: build/libwsig.a $(HAVE:%=all-%) $(LACK:%=without-%)
+
+all-nginx: $(NGINX_MODULE)
+
+all-apache: $(APACHE_MODULE) $(APACHE_TEST:t/apache/%.c=build/%.so)
+
+without-nginx: PACKAGES = nginx-dev
+without-apache: PACKAGES = apache2-dev and apache2-ssl-dev
+without-nginx without-apache: without-%:
+	@echo "left out: the module for $*, whose headers Debian has in $(PACKAGES)"
 
 # Objects of three kinds; each compiler run notes which headers it read.
 
@@ -80,7 +95,7 @@ $(NGINX_MODULE): build/nginx/Makefile build/libwsig.a $(NGINX) \
 # as visible: the linker hides the rest.
 
 APACHE_FLAGS = -Wno-unused-parameter -fvisibility=default \
-	-I$(shell apxs -q INCLUDEDIR) \
+	$(APACHE_INCLUDE:%=-I%) \
 	$(shell apr-1-config --cppflags --includes)
 build/o/gcc/mod_webrtc_signal/%.o build/o/clang/mod_webrtc_signal/%.o \
 build/o/gcc/t/apache/%.o build/o/clang/t/apache/%.o: CFLAGS += $(APACHE_FLAGS)
@@ -88,7 +103,7 @@ build/o/gcc/t/apache/%.o build/o/clang/t/apache/%.o: CFLAGS += $(APACHE_FLAGS)
 APACHE_LINK = echo '{ global: *_module; local: *; };' | $(CC) -shared \
 	-Wl,-z,relro -Wl,-z,now -Wl,--version-script=/dev/stdin -o $@.new $^
 
-build/mod_webrtc_signal.so: $(APACHE:%.c=build/o/gcc/%.o) build/libwsig.a
+$(APACHE_MODULE): $(APACHE:%.c=build/o/gcc/%.o) build/libwsig.a
 	$(APACHE_LINK) -lssl -lcrypto -lpthread -ldl
 	@! nm -u $@.new | grep wsig_ # or httpd would not load it
 	mv $@.new $@ # a running httpd maps it
@@ -122,8 +137,12 @@ tsan: build/tsan/t/threads
 
 # clang's opinion: compiled, not linked.
 
-clang: $(patsubst %.c,build/o/clang/%.o,$(CORE) $(HELP) $(TEST) $(NGINX) \
-	$(APACHE) $(APACHE_TEST))
+clang: $(patsubst %.c,build/o/clang/%.o,$(CORE) $(HELP) $(TEST)) \
+	$(HAVE:%=clang-%) $(LACK:%=without-%)
+
+clang-nginx: $(NGINX:%.c=build/o/clang/%.o)
+
+clang-apache: $(patsubst %.c,build/o/clang/%.o,$(APACHE) $(APACHE_TEST))
 
 build/o/clang/ngx_webrtc_signal/%.o: CFLAGS = -O2 -fPIC $(WARN) \
 	-Wno-unused-parameter -Ibuild/nginx \
@@ -153,14 +172,18 @@ demo:
 
 SHARE = $(DESTDIR)/usr/share/webrtc-signal
 MODS = $(DESTDIR)/etc/apache2/mods-available
-install: all
-	install -D -m 644 $(NGINX_MODULE) -t $(DESTDIR)/usr/lib/nginx/modules
-	install -D -m 644 $(APACHE_MODULE) \
-	    -t $(DESTDIR)$(shell apxs -q LIBEXECDIR)
+install: all $(HAVE:%=install-%)
 	install -d $(SHARE)/html $(SHARE)/config
 	cp -R html/. $(SHARE)/html
 	chmod -R u=rwX,go=rX $(SHARE)/html # whatever the checkout has
 	install -m 644 config/*.conf $(SHARE)/config
+
+install-nginx: all
+	install -D -m 644 $(NGINX_MODULE) -t $(DESTDIR)/usr/lib/nginx/modules
+
+install-apache: all
+	install -D -m 644 $(APACHE_MODULE) \
+	    -t $(DESTDIR)$(shell apxs -q LIBEXECDIR)
 	if [ -d /etc/apache2 ]; then \
 	    install -D -m 644 config/webrtc_signal.load -t $(MODS); \
 	    [ -e $(MODS)/webrtc_signal.conf ] || \
@@ -170,5 +193,7 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all units tsan clang check demo install clean
+.PHONY: all all-nginx all-apache without-nginx without-apache units tsan \
+	clang clang-nginx clang-apache check demo install install-nginx \
+	install-apache clean
 -include $(shell find build/o -name '*.d' 2>/dev/null)
