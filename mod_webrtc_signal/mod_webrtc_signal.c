@@ -22,13 +22,13 @@ static void *create_server(apr_pool_t *p, server_rec *s)
 {
     webrtc_signal_server_t *conf = apr_pcalloc(p, sizeof(*conf));
 
-    conf->server = s;
     conf->zone_size = WSIG_ZONE_SIZE;
     conf->drain = -1;
     return conf;
 }
 
-/* Nothing of it is inherited. */
+/* Nothing of it is inherited, so each virtual host has to have one of its
+ * own: AP_MODULE_FLAG_ALWAYS_MERGE. */
 static void *merge_server(apr_pool_t *p, void *base, void *add)
 {
     return add;
@@ -354,7 +354,11 @@ static void register_hooks(apr_pool_t *p)
 }
 
 /* clang-format off: one to a line */
-AP_DECLARE_MODULE(webrtc_signal) = {
-    STANDARD20_MODULE_STUFF, create_dir,         webrtc_signal_dir_merge,
-    create_server,           merge_server,       commands,
-    register_hooks,          AP_MODULE_FLAG_NONE};
+AP_DECLARE_MODULE(webrtc_signal) = {STANDARD20_MODULE_STUFF,
+                                    create_dir,
+                                    webrtc_signal_dir_merge,
+                                    create_server,
+                                    merge_server,
+                                    commands,
+                                    register_hooks,
+                                    AP_MODULE_FLAG_ALWAYS_MERGE};

@@ -36,7 +36,6 @@ struct ssl_st;
 
 /* Of a virtual host; what stands below `named` is the main server's only. */
 typedef struct {
-    server_rec *server;
     int named;             /* it has a ServerName */
     const char *zone_path; /* NULL: not given */
     size_t zone_size;
@@ -118,7 +117,10 @@ const char *webrtc_signal_tls_refuse(const struct ssl_st *ssl);
 void webrtc_signal_tls_hold(struct ssl_st *ssl);
 void webrtc_signal_tls_free(struct ssl_st *ssl);
 
-/* Tie it to the descriptor, once httpd is done with it.  False: no memory. */
+/* httpd's connection, which made it, goes now. */
+void webrtc_signal_tls_orphan(struct ssl_st *ssl);
+
+/* Tie it to the descriptor.  False: no memory. */
 bool webrtc_signal_tls_adopt(struct ssl_st *ssl, int fd);
 
 /* Bytes, 0 at the end, WSIG_AGAIN or WSIG_ERROR; *writing: reading has to wait

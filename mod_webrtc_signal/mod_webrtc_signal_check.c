@@ -17,12 +17,16 @@ typedef struct {
     apr_pool_t *p;
     int failed;
     int unnamed; /* servers with an endpoint and without a name */
+    server_rec *which[2];
 } check_t;
 
+static const char *place(apr_pool_t *p, server_rec *s);
 static const char *known_mpm(void);
 static void check_server(check_t *check, server_rec *s);
-static void check_section(check_t *check, server_rec *s,
-                          const apr_array_header_t *sections, int number);
+static void check_sections(check_t *check, server_rec *s,
+                           const apr_array_header_t *sections);
+static void check_conf(check_t *check, server_rec *s, ap_conf_vector_t *section,
+                       const webrtc_signal_dir_t *conf);
 static int is(ap_conf_vector_t *section, const char *handler);
 static int surrounds(const core_dir_config *outer,
                      const core_dir_config *inner);
@@ -33,7 +37,7 @@ int webrtc_signal_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                         server_rec *main_server)
 {
     const int test = ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST;
-    check_t check = {ptemp, 0, 0};
+    check_t check = {.p = ptemp};
     wsig_zone_options_t options;
     const char *mpm = known_mpm();
     char error[512];
@@ -54,9 +58,10 @@ int webrtc_signal_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
     if (check.unnamed > 1) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, main_server,
                      "%d servers with \"SetHandler webrtc-signal\" have no "
-                     "usable \"ServerName\": say with \"WebrtcSignalRealm\" "
-                     "whose users may meet",
-                     check.unnamed);
+                     "usable \"ServerName\", %s and %s among them: say with "
+                     "\"WebrtcSignalRealm\" whose users may meet",
+                     check.unnamed, place(ptemp, check.which[0]),
+                     place(ptemp, check.which[1]));
         check.failed = 1;
     }
     if (test) { /* a start does both when it has a log */
@@ -69,6 +74,15 @@ int webrtc_signal_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
         }
     }
     return check.failed ? HTTP_INTERNAL_SERVER_ERROR : OK;
+}
+
+/* Where a server stands in the configuration, in words. */
+static const char *place(apr_pool_t *p, server_rec *s)
+{
+    return s->defn_name == NULL
+               ? "the main server"
+               : apr_psprintf(p, "the host in %s:%u", s->defn_name,
+                              s->defn_line_number);
 }
 
 /* NULL: it will do. */
@@ -87,55 +101,70 @@ static void check_server(check_t *check, server_rec *s)
 {
     const core_server_config *core =
         ap_get_core_module_config(s->module_config);
-    int i, unnamed = check->unnamed;
+    int unnamed = check->unnamed;
 
-    for (i = 0; i < core->sec_url->nelts; i++) {
-        check_section(check, s, core->sec_url, i);
-    }
-    for (i = 0; i < core->sec_dir->nelts; i++) {
-        check_section(check, s, core->sec_dir, i);
-    }
+    check_conf(check, s, s->lookup_defaults,
+               webrtc_signal_dir(s->lookup_defaults));
+    check_sections(check, s, core->sec_url);
+    check_sections(check, s, core->sec_dir);
     if (check->unnamed > unnamed) {
         check->unnamed = unnamed + 1;
     }
 }
 
-static void check_section(check_t *check, server_rec *s,
-                          const apr_array_header_t *sections, int number)
+static void check_sections(check_t *check, server_rec *s,
+                           const apr_array_header_t *sections)
 {
     ap_conf_vector_t **vectors = (ap_conf_vector_t **) sections->elts;
-    const core_dir_config *own = ap_get_core_module_config(vectors[number]);
-    webrtc_signal_dir_t *section, *conf = webrtc_signal_dir(s->lookup_defaults);
+    const core_dir_config *own;
+    webrtc_signal_dir_t *section, *conf;
+    int i, number;
+
+    for (number = 0; number < sections->nelts; number++) {
+        own = ap_get_core_module_config(vectors[number]);
+        conf = webrtc_signal_dir(s->lookup_defaults);
+        for (i = 0; i <= number; i++) {
+            section = webrtc_signal_dir(vectors[i]);
+            if (section != NULL && /* NULL: nothing of ours */
+                (i == number ||
+                 surrounds(ap_get_core_module_config(vectors[i]), own))) {
+                conf = webrtc_signal_dir_merge(check->p, conf, section);
+            }
+        }
+        check_conf(check, s, vectors[number], conf);
+    }
+}
+
+/* A section that has one of our handlers, and all that holds in it. */
+static void check_conf(check_t *check, server_rec *s, ap_conf_vector_t *section,
+                       const webrtc_signal_dir_t *conf)
+{
+    const core_dir_config *core = ap_get_core_module_config(section);
+    const int endpoint = is(section, WEBRTC_SIGNAL_HANDLER);
     wsig_pool_t pool = webrtc_signal_pool(check->p);
-    wsig_conf_t whole;
+    wsig_conf_t whole = conf->core;
     wsig_setting_t setting;
     const char *error;
-    int i, endpoint;
 
-    endpoint = is(vectors[number], WEBRTC_SIGNAL_HANDLER);
-    if (!endpoint && !is(vectors[number], WEBRTC_SIGNAL_ICE_HANDLER)) {
+    if (!endpoint && !is(section, WEBRTC_SIGNAL_ICE_HANDLER)) {
         return;
     }
-    for (i = 0; i <= number; i++) {
-        section = webrtc_signal_dir(vectors[i]);
-        if (section != NULL &&
-            (i == number ||
-             surrounds(ap_get_core_module_config(vectors[i]), own))) {
-            conf = webrtc_signal_dir_merge(check->p, conf, section);
-        }
-    }
-    whole = conf->core;
     wsig_conf_merge(&whole, NULL);
     error = wsig_conf_check(&whole, &pool, &setting);
     if (error != NULL) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                     "\"%s\" in location \"%s\": %s",
-                     webrtc_signal_directive(setting), own->d, error);
+                     "\"%s\" in location \"%s\" of %s: %s",
+                     webrtc_signal_directive(setting),
+                     core->d != NULL ? core->d : "/", place(check->p, s),
+                     error);
         check->failed = 1;
     }
     if (endpoint && conf->realm == NULL &&
         (!webrtc_signal_server(s)->named ||
          !wsig_realm_usable(webrtc_signal_text(s->server_hostname)))) {
+        if (check->unnamed < 2) {
+            check->which[check->unnamed] = s;
+        }
         check->unnamed++;
     }
 }
@@ -144,7 +173,7 @@ static int is(ap_conf_vector_t *section, const char *handler)
 {
     const webrtc_signal_dir_t *dir = webrtc_signal_dir(section);
 
-    return dir != NULL && dir->handler != NULL && /* NULL: none of ours */
+    return dir != NULL && dir->handler != NULL &&
            ap_cstr_casecmp(dir->handler, handler) == 0;
 }
 
@@ -184,8 +213,7 @@ void webrtc_signal_warn(server_rec *s)
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                      "webrtc signal: \"ServerLimit\" %d leaves no place for "
                      "children that drain: at a graceful restart their users "
-                     "are asked to reconnect at once; more than \"%d\" is "
-                     "needed",
+                     "are asked to reconnect at once; more than %d is needed",
                      limit, needed);
     }
 }

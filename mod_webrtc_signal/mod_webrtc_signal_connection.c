@@ -2,9 +2,9 @@
  * A WebSocket connection after its request: a socket, perhaps a TLS session,
  * and the peer that the core keeps for it.
  *
- *     open ------- the core calls close -------> closing --> lingering
- *       |                                           |            |
- *       +-- end of file, error ------> over <-------+------------+
+ *     open -- the core calls close, --> closing --> lingering --> over
+ *             end of file, error           |                        ^
+ *                                          +------- broken ---------+
  *
  * The core calls close in the midst of anything, and epoll reports several
  * events in a round; so nothing is freed but in webrtc_signal_loop_settle.
@@ -211,6 +211,12 @@ void webrtc_signal_event(webrtc_signal_connection_t *connection,
 {
     if (connection->state == STATE_LINGERING) {
         drop(connection);
+        return;
+    }
+    /* which epoll reports although nobody reads now, again and again */
+    if (connection->peer != NULL && connection->held &&
+        (events & (EPOLLERR | EPOLLHUP))) {
+        lose(connection, now);
         return;
     }
     if (connection->peer != NULL && connection->blocked &&

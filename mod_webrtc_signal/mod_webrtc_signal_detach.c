@@ -52,6 +52,7 @@ static int detachable(request_rec *r, const detach_t *detach);
 static const char *unknown_filter(const ap_filter_t *filter,
                                   const char *const *known, size_t n);
 static int unavailable(request_rec *r, const char *why);
+static void log_refusal(request_rec *r, const char *why);
 static int read_early(request_rec *r, apr_bucket_brigade *early,
                       apr_off_t *size);
 static webrtc_signal_handover_t *pack(const wsig_conf_t *conf,
@@ -154,6 +155,9 @@ static apr_status_t cleanup(void *data)
     detach_t *detach = data;
 
     if (detach->handover != NULL) {
+        if (detach->handover->ssl != NULL) {
+            webrtc_signal_tls_orphan(detach->handover->ssl);
+        }
         webrtc_signal_give(detach->handover);
         detach->handover = NULL;
     }
@@ -191,8 +195,7 @@ static int detachable(request_rec *r, const detach_t *detach)
     if (why == NULL) {
         return OK;
     }
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "webrtc signal refused: %s",
-                  why);
+    log_refusal(r, why);
     return HTTP_NOT_IMPLEMENTED;
 }
 
@@ -211,8 +214,14 @@ static const char *unknown_filter(const ap_filter_t *filter,
     return NULL;
 }
 
-/* Once a minute in the log, since everybody is refused then. */
 static int unavailable(request_rec *r, const char *why)
+{
+    log_refusal(r, why);
+    return HTTP_SERVICE_UNAVAILABLE;
+}
+
+/* Once a minute, since everybody is refused then. */
+static void log_refusal(request_rec *r, const char *why)
 {
     static apr_uint32_t logged; /* seconds */
     apr_uint32_t now = (apr_uint32_t) apr_time_sec(r->request_time);
@@ -223,7 +232,6 @@ static int unavailable(request_rec *r, const char *why)
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "webrtc signal refused: %s",
                       why);
     }
-    return HTTP_SERVICE_UNAVAILABLE;
 }
 
 /* All that httpd and TLS hold of the input, so that the rest is in the

@@ -65,7 +65,8 @@ static struct {
     /* of the loop */
     int epoll;
     webrtc_signal_loop_t *loop;
-    wsig_worker_t *worker; /* NULL: there was no slot */
+    wsig_worker_t *worker; /* NULL: it could not start */
+    int failure;           /* why, the last time */
     int64_t timer_at;
     int64_t retry_at;
     int64_t look_at;
@@ -393,20 +394,27 @@ static void start_worker(wsig_time_t now)
     int rc =
         wsig_worker_start(&child.worker, child.conf->zone, &host, NULL, now);
 
-    child.retry_at = NEVER;
     if (rc == WSIG_OK &&
-        watch(wsig_worker_doorbell(child.worker), &child.worker)) {
-        atomic_store(&child.unavailable, NULL);
-        return;
+        !watch(wsig_worker_doorbell(child.worker), &child.worker)) {
+        wsig_worker_free(child.worker, now);
+        rc = WSIG_ERROR;
     }
     if (rc == WSIG_OK) {
-        wsig_worker_free(child.worker, now);
+        child.retry_at = NEVER;
+        atomic_store(&child.unavailable, NULL);
+        return;
     }
     child.worker = NULL;
     child.timer_at = NEVER;
     child.retry_at = now.mono + RETRY;
-    if (rc == WSIG_FULL) {
-        atomic_store(&child.unavailable, "the zone has no free worker slot");
+    if (rc != child.failure) {
+        child.failure = rc;
+        atomic_store(&child.unavailable,
+                     rc == WSIG_FULL ? "the zone has no free worker slot"
+                                     : "it could not start in this child");
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, child.server,
+                     "webrtc signal could not start in this child: %s",
+                     wsig_strerror(rc));
     }
 }
 
@@ -482,11 +490,13 @@ static void obey(wsig_time_t now)
                              is_followed(), now);
         }
     }
-    if (child.draining && atomic_load(&child.finish) &&
-        webrtc_signal_loop_size(child.loop) == 0) {
-        wsig_worker_free(child.worker, now);
-        child.worker = NULL;
-        child.left = true;
+    if (child.draining && atomic_load(&child.finish)) {
+        take_given(now); /* nothing is given after that */
+        if (webrtc_signal_loop_size(child.loop) == 0) {
+            wsig_worker_free(child.worker, now);
+            child.worker = NULL;
+            child.left = true;
+        }
     }
 }
 

@@ -94,8 +94,17 @@ void webrtc_signal_tls_hold(SSL *ssl)
     SSL_up_ref(ssl);
 }
 
+/* mod_ssl has callbacks on its BIOs, too, which look at the connection even
+ * while they are freed. */
+void webrtc_signal_tls_orphan(SSL *ssl)
+{
+    SSL_set_app_data(ssl, NULL);
+}
+
+/* As ended in good order, or the session would go from mod_ssl's cache. */
 void webrtc_signal_tls_free(SSL *ssl)
 {
+    SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(ssl);
 }
 

@@ -170,6 +170,33 @@ for (const [what, how] of [['restart', (s) => s.reload({}, 'restart')],
   });
 }
 
+/* They look the same to a child; the next children are seconds away. */
+scenarios(plain, {
+  async 'a graceful stop right after a graceful restart closes with 1001'(c) {
+    const s = c.server;
+    const users = await spread(c, 'alice', 'bob');
+    process.kill(s.pid, s.kind.signals.reload);
+    await sleep(100);
+    const start = Date.now();
+    await Promise.all([s.quit(), ...users.map((user) => user.ends(1001))]);
+    assert(seconds(start) < 5, `${seconds(start)} s`);
+  },
+});
+
+/* There a child's place goes to the next one while it drains. */
+scenarios({ ...plain, mpm: 'worker', serverLimit: 2 }, {
+  async 'children that drain make room for the next ones'(c) {
+    const all = [];
+    for (let i = 0; i < 3; i++) {
+      const users = await spread(c, `alice ${i}`, `bob ${i}`);
+      all.push(...users);
+      await c.server.reload();
+      await free(...users);
+    }
+    assert.equal(all.filter((user) => user.end).length, 0);
+  },
+});
+
 /* Idle maintenance asks one child a second to leave. */
 scenarios({ ...plain, workers: 4, drain: '4s',
             lines: ['MinSpareThreads 1', 'MaxSpareThreads 30'] }, {
@@ -242,6 +269,22 @@ for (const [serverLimit, stay] of [[2, 0], [3, 1], [4, 2]]) {
   });
 }
 
+/* mod_ssl then has callbacks that look at the connection of a session. */
+scenarios({ ...apache, schemes: ['wss'], lines: ['LogLevel ssl:trace4'] }, {
+  async 'sessions outlive their connections, whatever mod_ssl logs'(c) {
+    const workers = c.server.workers();
+    const stop = visitors(c, 3);
+    for (let i = 0; i < 100; i++) {
+      const raws = await Promise.all(Array.from({ length: 5 }, () => c.raw()));
+      raws.forEach((raw) => raw.socket.destroy());
+      c.raws.length = 0;
+    }
+    const { failed } = await stop();
+    assert.deepEqual(failed, []);
+    assert.deepEqual(c.server.workers(), workers);
+  },
+});
+
 scenarios(apache, {
   async 'short of descriptors: pages are served, new sockets get 503'(c) {
     const s = c.server;
@@ -313,6 +356,16 @@ scenarios(apache, {
 /* What the configuration or another module makes impossible. */
 
 if (servers.includes('apache')) {
+  test('apache: hosts that have nothing of ours, and no name', async () => {
+    const { ok, text } = await checkConfiguration({ server: 'apache',
+      hosts: [], lines: ['<Location /meet>', 'SetHandler webrtc-signal',
+                         '</Location>', ...[1, 2].flatMap((n) => [
+                           `<VirtualHost 127.0.0.${n}:1>`, 'DocumentRoot /',
+                           '</VirtualHost>'])] });
+    assert(!ok);
+    assert.match(text, /2 servers .* have no usable "ServerName"/);
+  });
+
   test('apache: the MPM prefork is refused', async () => {
     const { ok, text } = await checkConfiguration({ server: 'apache',
                                                     mpm: 'prefork' });

@@ -5,6 +5,7 @@
  */
 
 const assert = require('assert');
+const fs = require('fs');
 const { scenarios } = require('../lib/scenarios');
 const { Client, Native } = require('../lib/client');
 const { answered, ended, quiet, ring } = require('../lib/call');
@@ -291,6 +292,29 @@ scenarios({ settings: { ping: '1s' } }, {
     await until(() => carol.list.includes('frozen') || carol.inbox.length,
                 2000, 'a list');
     await carol.lists('frozen', false, 6000);
+  },
+});
+
+/* Milliseconds of processor time that the workers have used. */
+function cpu(server) {
+  return server.workers().reduce((sum, pid) => {
+    const fields = fs.readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /, '').split(' ');
+    return sum + (Number(fields[11]) + Number(fields[12])) * 10;
+  }, 0);
+}
+
+scenarios({ schemes: ['ws'] }, {
+  async 'who is held back and resets the connection costs no time'(c) {
+    const raw = await c.raw();
+    raw.send(...Array.from({ length: 5000 }, () => frame({ opcode: 10 })));
+    await sleep(300);
+    raw.socket.on('error', () => {});
+    raw.socket.resetAndDestroy();
+    const before = cpu(c.server);
+    await sleep(2000);
+    const used = cpu(c.server) - before;
+    assert(used < 500, `${used} ms of 2000`);
   },
 });
 
