@@ -318,6 +318,7 @@ ngx_http_webrtc_signal_merge_loc_conf(ngx_conf_t *cf, void *parent,
     ngx_command_t                       *cmd;
     wsig_setting_t                       setting;
     ngx_http_core_loc_conf_t            *clcf;
+    ngx_http_core_srv_conf_t            *cscf;
     ngx_http_webrtc_signal_main_conf_t  *wmcf;
 
     if (conf->realm == NULL) {
@@ -354,6 +355,7 @@ ngx_http_webrtc_signal_merge_loc_conf(ngx_conf_t *cf, void *parent,
 
     if (error) {
         clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+        cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
 
         for (cmd = ngx_http_webrtc_signal_commands; cmd->name.len; cmd++) {
             if (cmd->set == ngx_http_webrtc_signal_setting
@@ -364,8 +366,10 @@ ngx_http_webrtc_signal_merge_loc_conf(ngx_conf_t *cf, void *parent,
         }
 
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" in location \"%V\": %s",
-                           &cmd->name, &clcf->name, error);
+                           "\"%V\" in location \"%V\" of the server in "
+                           "%s:%ui: %s",
+                           &cmd->name, &clcf->name, cscf->file_name,
+                           cscf->line, error);
         return NGX_CONF_ERROR;
     }
 
@@ -582,6 +586,7 @@ ngx_http_webrtc_signal_palloc(void *pool, size_t size)
 static ngx_int_t
 ngx_http_webrtc_signal_init(ngx_conf_t *cf)
 {
+    ngx_http_core_srv_conf_t           **unnamed;
     ngx_http_webrtc_signal_main_conf_t  *wmcf;
 
     wmcf = ngx_http_conf_get_module_main_conf(cf,
@@ -590,11 +595,16 @@ ngx_http_webrtc_signal_init(ngx_conf_t *cf)
     /* otherwise the users of unrelated sites would meet in one realm */
 
     if (wmcf->unnamed.nelts > 1) {
+        unnamed = wmcf->unnamed.elts;
+
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "%ui servers with \"webrtc_signal\" have no usable "
-                           "name as their first \"server_name\": say with "
+                           "name as their first \"server_name\", those in "
+                           "%s:%ui and %s:%ui among them: say with "
                            "\"webrtc_signal_realm\" whose users may meet",
-                           wmcf->unnamed.nelts);
+                           wmcf->unnamed.nelts,
+                           unnamed[0]->file_name, unnamed[0]->line,
+                           unnamed[1]->file_name, unnamed[1]->line);
         return NGX_ERROR;
     }
 

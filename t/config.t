@@ -345,7 +345,8 @@ function tests(server) {
   });
 
   const place = (name) =>
-    new RegExp(`"${kind.directive(name)}" in location "/signal": `);
+    new RegExp(`"${kind.directive(name)}" in location "/signal" of the `
+               + '(server|host) in \\S+:\\d+: ');
 
   test(`${server}: turn: without a secret`, async () => {
     for (const level of ['whole', 'host', 'location']) {
@@ -435,7 +436,7 @@ function apacheTests() {
   });
 
   test('apache: no place for children that drain is a warning', async () => {
-    const warned = /:warn\].*"ServerLimit" 4 leaves no place .* more than "4"/;
+    const warned = /:warn\].*"ServerLimit" 4 leaves no place .* more than 4 is/;
     for (const [limit, expected] of [[4, true], [5, false]]) {
       const { ok, text } =
         check(KINDS.apache, KINDS.apache.server({ whole: 'ThreadsPerChild 25\n'

@@ -91,6 +91,8 @@ for (const server of servers) {
     const without = await checkConfiguration({ server, hosts: hosts({}) });
     assert(!without.ok);
     assert.match(without.text, /realm/i);
+    const line = without.text.split('\n').find((l) => /realm/i.test(l));
+    assert.equal(line.match(/\.conf:\d+ (and|among)/g).length, 2);
     const named = await checkConfiguration({ server,
                                              hosts: hosts({ realm: 'x' }) });
     assert(named.ok, named.text);
