@@ -110,6 +110,7 @@ put_headers(wsig_reply_t *reply)
         *header++ = (wsig_header_t){"Allow", "GET"};
         break;
     case 426:
+        *header++ = (wsig_header_t){"Connection", "upgrade"};
         *header++ = (wsig_header_t){"Upgrade", "websocket"};
         *header++ = (wsig_header_t){"Sec-WebSocket-Version", "13"};
         break;

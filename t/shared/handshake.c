@@ -421,9 +421,10 @@ test_answers(void)
     request.version = words("8");
     wsig_handshake(&request, &any, &reply);
     CHECK(reply.status == 426 && reply.level == WSIG_LOG_INFO);
+    CHECK(strcmp(answer(&reply, "Connection"), "upgrade") == 0);
     CHECK(strcmp(answer(&reply, "Upgrade"), "websocket") == 0);
     CHECK(strcmp(answer(&reply, "Sec-WebSocket-Version"), "13") == 0);
-    CHECK(reply.headers[2].name == NULL);
+    CHECK(reply.headers[3].name == NULL);
     request.get = false;
     wsig_handshake(&request, &any, &reply);
     CHECK(reply.status == 405 && reply.level == WSIG_LOG_INFO);

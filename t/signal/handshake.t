@@ -103,6 +103,7 @@ scenarios({ conformance: true, settings: { max_message: '64k' } }, {
                                         'Sec-WebSocket-Version: 8'));
     assert.equal(old.status, 426);
     assert.match(old.headers.upgrade || '', /websocket/i);
+    assert.match(old.headers.connection || '', /upgrade/i);
     await answers(c, [426, 400], [
       ['no version', replace('Sec-WebSocket-Version')],
       ['two versions', { add: ['Sec-WebSocket-Version: 8'] }]]);
