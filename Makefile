@@ -9,7 +9,7 @@
 
 CC = gcc
 CLANG = clang
-SERVER = nginx
+SERVER ?= nginx
 NGINX_SRC = /usr/share/nginx/src
 
 WARN = -Wall -Wextra -Werror
@@ -27,8 +27,8 @@ TEST = $(wildcard t/shared/*.c)
 NGINX = $(wildcard ngx_webrtc_signal/*.c)
 APACHE = $(wildcard mod_webrtc_signal/*.c)
 APACHE_TEST = $(wildcard t/apache/*.c)
-NGINX_MODULE = build/ngx_http_webrtc_signal_module.so
-APACHE_MODULE = build/mod_webrtc_signal.so
+MODULE_nginx = build/ngx_http_webrtc_signal_module.so
+MODULE_apache = build/mod_webrtc_signal.so
 APACHE_INCLUDE := $(shell apxs -q INCLUDEDIR 2>/dev/null)
 
 # The servers to build for, and those that all, clang and install leave out.
@@ -38,9 +38,9 @@ LACK := $(filter-out $(HAVE),nginx apache)
 
 all: build/libwsig.a $(HAVE:%=all-%) $(LACK:%=without-%)
 
-all-nginx: $(NGINX_MODULE)
+all-nginx: $(MODULE_nginx)
 
-all-apache: $(APACHE_MODULE) $(APACHE_TEST:t/apache/%.c=build/%.so)
+all-apache: $(MODULE_apache) $(APACHE_TEST:t/apache/%.c=build/%.so)
 
 without-nginx: PACKAGES = nginx-dev
 without-apache: PACKAGES = apache2-dev and apache2-ssl-dev
@@ -85,7 +85,7 @@ build/nginx/Makefile: ngx_webrtc_signal/config $(NGINX_SRC)/conf_flags Makefile
 	    || { tail $(CURDIR)/build/nginx/configure.log; rm -f $(CURDIR)/$@; \
 	    exit 1; }
 
-$(NGINX_MODULE): build/nginx/Makefile build/libwsig.a $(NGINX) \
+$(MODULE_nginx): build/nginx/Makefile build/libwsig.a $(NGINX) \
 		$(wildcard ngx_webrtc_signal/*.h shared/*.h)
 	$(MAKE) -s -C $(NGINX_SRC) -f $(CURDIR)/build/nginx/Makefile modules
 	@! nm -u build/nginx/$(@F) | grep wsig_ # or nginx would not load it
@@ -103,7 +103,7 @@ build/o/gcc/t/apache/%.o build/o/clang/t/apache/%.o: CFLAGS += $(APACHE_FLAGS)
 APACHE_LINK = echo '{ global: *_module; local: *; };' | $(CC) -shared \
 	-Wl,-z,relro -Wl,-z,now -Wl,--version-script=/dev/stdin -o $@.new $^
 
-$(APACHE_MODULE): $(APACHE:%.c=build/o/gcc/%.o) build/libwsig.a
+$(MODULE_apache): $(APACHE:%.c=build/o/gcc/%.o) build/libwsig.a
 	$(APACHE_LINK) -lssl -lcrypto -lpthread -ldl
 	@! nm -u $@.new | grep wsig_ # or httpd would not load it
 	mv $@.new $@ # a running httpd maps it
@@ -156,7 +156,7 @@ $(NGINX:%.c=build/o/clang/%.o): build/nginx/Makefile
 # cores carry no more of them.
 
 check:
-	.ci/install demo check
+	.ci/install check
 	$(MAKE) -j2 all units clang t/node_modules/.package-lock.json
 	prove -j3 --rules='seq=t/html/*' --rules='par=**' \
 	    --timer --failures --comments -r t
@@ -166,8 +166,10 @@ t/node_modules/.package-lock.json: t/package.json t/package-lock.json
 	touch $@
 
 demo:
-	.ci/install demo
-	$(MAKE) -j2 all
+	$(if $(MODULE_$(SERVER)),,$(error there is no demo with "$(SERVER)": \
+	    try nginx or apache))
+	.ci/install demo-$(SERVER)
+	$(MAKE) -j2 $(MODULE_$(SERVER))
 	config/demo.sh $(SERVER)
 
 SHARE = $(DESTDIR)/usr/share/webrtc-signal
@@ -179,10 +181,10 @@ install: all $(HAVE:%=install-%)
 	install -m 644 config/*.conf $(SHARE)/config
 
 install-nginx: all
-	install -D -m 644 $(NGINX_MODULE) -t $(DESTDIR)/usr/lib/nginx/modules
+	install -D -m 644 $(MODULE_nginx) -t $(DESTDIR)/usr/lib/nginx/modules
 
 install-apache: all
-	install -D -m 644 $(APACHE_MODULE) \
+	install -D -m 644 $(MODULE_apache) \
 	    -t $(DESTDIR)$(shell apxs -q LIBEXECDIR)
 	if [ -d /etc/apache2 ]; then \
 	    install -D -m 644 config/webrtc_signal.load -t $(MODS); \

@@ -26,14 +26,15 @@ const KINDS = {
 };
 
 class Demo {
-  constructor(server, ports, command = ['config/demo.sh', server]) {
+  constructor(server, ports, command = ['config/demo.sh', server], more = {}) {
     this.kind = KINDS[server];
     this.ports = ports;
     this.tmp = fs.mkdtempSync(path.join(os.tmpdir(), 'wsig-demo-'));
     fs.chmodSync(this.tmp, 0o711); // the server's workers pass through
     const env = { ...process.env, TMPDIR: this.tmp, HTTPS_PORT: ports[0],
-                  TURN_PORT: ports[1], TURNS_PORT: ports[2] };
-    for (const name of ['MAKEFLAGS', 'MAKELEVEL', 'MFLAGS', 'DEMO_HOST']) {
+                  TURN_PORT: ports[1], TURNS_PORT: ports[2], ...more };
+    for (const name of ['MAKEFLAGS', 'MAKELEVEL', 'MFLAGS', 'SERVER',
+                        'DEMO_HOST']) {
       delete env[name];
     }
     this.output = '';
@@ -265,6 +266,42 @@ function demoOf(server) {
 }
 
 servers.forEach(demoOf);
+
+/* A folder of commands as on a fresh machine: no package, and not root. */
+function freshMachine() {
+  const bin = fs.mkdtempSync(path.join(os.tmpdir(), 'wsig-bin-'));
+  process.on('exit', () => fs.rmSync(bin, { recursive: true, force: true }));
+  for (const [name, line] of [['dpkg-query', 'exit 1'], ['id', 'echo 1000']]) {
+    fs.writeFileSync(path.join(bin, name), `#!/bin/sh\n${line}\n`,
+                     { mode: 0o755 });
+  }
+  return { PATH: `${bin}:${process.env.PATH}` };
+}
+
+test('a demo installs its own server only', async () => {
+  const packages = { nginx: 'nginx nginx-dev',
+                     apache: 'apache2-bin apache2-dev apache2-ssl-dev' };
+  for (const server of Object.keys(packages)) {
+    const demo = new Demo(server, await freePorts(3),
+                          ['make', 'demo', `SERVER=${server}`], freshMachine());
+    await demo.left();
+    assert.equal(demo.exited.code, 2);
+    assert.match(demo.output, new RegExp('install: missing: gcc libc6-dev '
+      + `libssl-dev openssl coturn iproute2 ${packages[server]} \\(`));
+  }
+});
+
+test('an unknown server is told before anything is installed', async () => {
+  for (const server of ['lighttpd', '', 'nginx apache']) {
+    const demo = new Demo('nginx', await freePorts(3),
+                          ['make', 'demo', `SERVER=${server}`], freshMachine());
+    await demo.left();
+    assert.equal(demo.exited.code, 2);
+    assert.match(demo.output, new RegExp(
+      `there is no demo with "${server}": try nginx or apache`));
+    assert.doesNotMatch(demo.output, /install/);
+  }
+});
 
 test('a server that there is no demo with', async () => {
   const other = new Demo('nginx', await freePorts(3),
