@@ -486,7 +486,7 @@ static void obey(wsig_time_t now)
     if (now.mono >= child.look_at) {
         child.look_at = now.mono + LOOK;
         if (child.worker != NULL) {
-            wsig_worker_quit(child.worker, may_stay() ? child.conf->drain : 0,
+            wsig_worker_quit(child.worker, may_stay() ? child.conf->drain : -1,
                              is_followed(), now);
         }
     }

@@ -322,7 +322,8 @@ size_t wsig_worker_peers(const wsig_worker_t *worker);
  * reload, a process too many), or are promised (followed: they will come), the
  * peers stay for at most drain from now and then get 1012, spread over ten
  * seconds; if there are none for half a second (a stop), all get 1001.  A later
- * call can only shorten the drain; its promise counts from then on. */
+ * call can only shorten the drain; its promise counts from then on.  A negative
+ * drain: its place is needed, so they get 1012 now, all at once. */
 void wsig_worker_quit(wsig_worker_t *worker, int64_t drain, bool followed,
                       wsig_time_t now);
 

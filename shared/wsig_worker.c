@@ -234,6 +234,7 @@ wsig_worker_quit(wsig_worker_t *worker, int64_t drain, bool followed,
         wsig_place_leave(worker->zone, worker->place);
     }
     worker->followed = followed;
+    worker->hurried = worker->hurried || drain < 0;
     if (now.mono + drain < worker->drain_until) {
         worker->drain_until = now.mono + drain;
     }
@@ -254,7 +255,9 @@ wsig_worker_leave(wsig_worker_t *worker, wsig_time_t now)
         wsig_worker_close_some(worker, worker->n_peers, 1001,
                                "the server is shutting down", now);
     } else if (worker->alone_at == 0 && now.mono >= worker->drain_until) {
-        if (worker->drain_step == 0) {
+        if (worker->hurried) {
+            worker->drain_step = worker->n_peers;
+        } else if (worker->drain_step == 0) {
             worker->drain_step = worker->n_peers / SPREAD_TICKS + 1;
         }
         wsig_worker_close_some(worker, worker->drain_step, 1012,

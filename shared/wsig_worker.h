@@ -36,10 +36,11 @@ struct wsig_worker_s {
     bool quitting;
     int64_t drain_until; /* while quitting */
     int64_t alone_at;    /* since then all others leave too; 0: they do not */
-    bool followed;       /* others were promised */
-    size_t most_peers;   /* since the heap was trimmed */
-    int64_t trim_at;     /* 0: no need */
-    size_t drain_step;   /* peers to close at a tick */
+    bool hurried;
+    bool followed;     /* others were promised */
+    size_t most_peers; /* since the heap was trimmed */
+    int64_t trim_at;   /* 0: no need */
+    size_t drain_step; /* peers to close at a tick */
 };
 
 static inline void

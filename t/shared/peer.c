@@ -552,7 +552,9 @@ stop_without_drain(void)
 static void
 followed(void)
 {
-    client_t *alice, *bob;
+    static char names[30][8];
+    client_t *alice, *bob, *users[30];
+    int i;
 
     stage_begin(&stage, 2);
     alice = stage_guest(&stage, 0, "alice");
@@ -571,6 +573,22 @@ followed(void)
     is_here(bob);
     stage_pass(&stage, 1000);
     is_closed(bob, 1012);
+    stage_end(&stage);
+
+    /* whose place is needed does not spread it */
+    stage_begin(&stage, 1);
+    for (i = 0; i < 30; i++) {
+        sprintf(names[i], "u%d", i);
+        users[i] = stage_guest(&stage, 0, names[i]);
+    }
+    host_quit(&stage.hosts[0], 60000, true);
+    stage_pass(&stage, 1000);
+    is_here(users[0]);
+    host_quit(&stage.hosts[0], -1, true);
+    stage_pass(&stage, 200);
+    for (i = 0; i < 30; i++) {
+        is_closed(users[i], 1012);
+    }
     stage_end(&stage);
 
     /* a promise that was kept may be taken back */
