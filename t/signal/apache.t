@@ -342,7 +342,7 @@ scenarios(apache, {
     for (let round = 0; round < 4; round++) {
       const clients = await opened();
       assert.deepEqual(count('task'), threads);
-      assert(sum(count('fd')) >= fds + 1000);
+      assert(sum(count('fd')) >= 1000);
       memory.push(await closed(clients));
     }
     diag(`descriptors before ${fds}, after ${sum(count('fd'))}; threads ${
