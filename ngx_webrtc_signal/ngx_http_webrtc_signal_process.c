@@ -372,6 +372,15 @@ ngx_http_webrtc_signal_doorbell_handler(ngx_event_t *rev)
 static void
 ngx_http_webrtc_signal_timer_handler(ngx_event_t *ev)
 {
+    /*
+     * nobody tells a worker without connections of ours; it may stay for
+     * other ones, and the peers of the others must not wait for it
+     */
+
+    if (ngx_exiting) {
+        ngx_http_webrtc_signal_quit();
+    }
+
     wsig_worker_timer(ngx_http_webrtc_signal_process.worker, wsig_now());
 }
 

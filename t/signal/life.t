@@ -225,6 +225,7 @@ scenarios({ settings: { rate: '0' }, fresh: true, ms: 40000 }, {
     }
     on = false;
     await Promise.all(stirring);
+    await sleep(300); // the last may just have come
     await bob.shows({ x: null, y: null, z: null }, 3000);
     const carol = await c.native('carol', { off: bob.worker });
     assert.deepEqual(carol.welcome.users.map((u) => u.name), ['bob']);
@@ -246,6 +247,21 @@ scenarios({ settings: { rate: '0' }, fresh: true, ms: 40000 }, {
     assert(seconds(start) < 5, `${seconds(start)} s`);
     assert.equal(s.exited.code, 0);
     s.assertZoneGone();
+  },
+
+  async 'quit does not wait for clients that are slow to ask'(c) {
+    const s = c.server;
+    const alice = await c.native('alice');
+    const slow = await Promise.all(Array.from({ length: 12 }, () =>
+      c.rawSocket()));
+    await sleep(300);
+    const start = Date.now();
+    const ended = s.quit(20000);
+    await alice.ends(1001);
+    assert(seconds(start) < 3, `${seconds(start)} s`);
+    slow.forEach((raw) => raw.socket.destroy());
+    c.raws.length = 0;
+    await ended;
   },
 
   async 'quit with old workers of a reload ends those too'(c) {
