@@ -76,6 +76,14 @@ wsig_pool_t webrtc_signal_pool(apr_pool_t *p)
     return (wsig_pool_t){alloc, p};
 }
 
+int webrtc_signal_log_level(wsig_level_t level)
+{
+    static const int levels[] = {APLOG_ERR, APLOG_WARNING, APLOG_NOTICE,
+                                 APLOG_INFO};
+
+    return levels[level];
+}
+
 wsig_text_t webrtc_signal_text(const char *words)
 {
     return (wsig_text_t){words, words != NULL ? strlen(words) : 0};
@@ -353,7 +361,6 @@ static void register_hooks(apr_pool_t *p)
                       APR_HOOK_MIDDLE);
 }
 
-/* clang-format off: one to a line */
 AP_DECLARE_MODULE(webrtc_signal) = {STANDARD20_MODULE_STUFF,
                                     create_dir,
                                     webrtc_signal_dir_merge,

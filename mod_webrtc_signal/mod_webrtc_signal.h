@@ -73,6 +73,7 @@ void *webrtc_signal_dir_merge(apr_pool_t *p, void *base, void *add);
 const char *webrtc_signal_directive(wsig_setting_t setting);
 wsig_pool_t webrtc_signal_pool(apr_pool_t *p);
 wsig_text_t webrtc_signal_text(const char *words);
+int webrtc_signal_log_level(wsig_level_t level); /* APLOG_... */
 
 /* check.c: a hook of check_config */
 int webrtc_signal_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
@@ -91,6 +92,9 @@ int webrtc_signal_handler(request_rec *r);
 /* Hooks: of pre_connection and, last of all, of log_transaction. */
 int webrtc_signal_pre_connection(conn_rec *c, void *csd);
 int webrtc_signal_log_transaction(request_rec *r);
+
+/* A line why a WebSocket was refused; once a minute, since all are then. */
+void webrtc_signal_log_refusal(request_rec *r, const char *why);
 
 /* For tls.c: the TLS session of a connection has been made. */
 void webrtc_signal_remember_session(conn_rec *c, struct ssl_st *ssl);

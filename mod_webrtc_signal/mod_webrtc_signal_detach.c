@@ -52,7 +52,6 @@ static int detachable(request_rec *r, const detach_t *detach);
 static const char *unknown_filter(const ap_filter_t *filter,
                                   const char *const *known, size_t n);
 static int unavailable(request_rec *r, const char *why);
-static void log_refusal(request_rec *r, const char *why);
 static int read_early(request_rec *r, apr_bucket_brigade *early,
                       apr_off_t *size);
 static webrtc_signal_handover_t *pack(const wsig_conf_t *conf,
@@ -195,7 +194,7 @@ static int detachable(request_rec *r, const detach_t *detach)
     if (why == NULL) {
         return OK;
     }
-    log_refusal(r, why);
+    webrtc_signal_log_refusal(r, why);
     return HTTP_NOT_IMPLEMENTED;
 }
 
@@ -216,12 +215,11 @@ static const char *unknown_filter(const ap_filter_t *filter,
 
 static int unavailable(request_rec *r, const char *why)
 {
-    log_refusal(r, why);
+    webrtc_signal_log_refusal(r, why);
     return HTTP_SERVICE_UNAVAILABLE;
 }
 
-/* Once a minute, since everybody is refused then. */
-static void log_refusal(request_rec *r, const char *why)
+void webrtc_signal_log_refusal(request_rec *r, const char *why)
 {
     static apr_uint32_t logged; /* seconds */
     apr_uint32_t now = (apr_uint32_t) apr_time_sec(r->request_time);

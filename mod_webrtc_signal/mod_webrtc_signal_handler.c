@@ -160,9 +160,8 @@ static int from_http2(request_rec *r)
         apr_table_get(r->headers_in, "Upgrade") == NULL) {
         return OK;
     }
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                  "webrtc signal refused: a WebSocket on HTTP/2; "
-                  "\"H2WebSockets\" has to be off");
+    webrtc_signal_log_refusal(
+        r, "a WebSocket on HTTP/2; \"H2WebSockets\" has to be off");
     return HTTP_NOT_IMPLEMENTED;
 }
 
@@ -234,11 +233,9 @@ static int evaluate(request_rec *r, const ap_expr_info_t *expression,
 static int refuse(request_rec *r, const wsig_request_t *request,
                   const wsig_reply_t *reply)
 {
-    static const int levels[] = {APLOG_ERR, APLOG_WARNING, APLOG_NOTICE,
-                                 APLOG_INFO};
     const wsig_header_t *header;
 
-    ap_log_rerror(APLOG_MARK, levels[reply->level], 0, r,
+    ap_log_rerror(APLOG_MARK, webrtc_signal_log_level(reply->level), 0, r,
                   "webrtc signal refused: %s, origin: \"%.*s\"", reply->why,
                   (int) request->origin.size,
                   request->origin.size > 0 ? request->origin.data : "");

@@ -90,7 +90,7 @@ static void wake(void);
 static bool watch(int fd, void *what);
 static void *loop_main(void *unused);
 static void start_worker(wsig_time_t now);
-static int timeout(wsig_time_t now);
+static int timeout(void);
 static void dispatch(const struct epoll_event *event, wsig_time_t now);
 static void take_given(wsig_time_t now);
 static void obey(wsig_time_t now);
@@ -369,7 +369,7 @@ static void *loop_main(void *unused)
     start_worker(now);
     sem_post(&child.ready);
     while (!child.left) {
-        n = epoll_wait(child.epoll, events, EVENTS, timeout(now));
+        n = epoll_wait(child.epoll, events, EVENTS, timeout());
         now = wsig_now();
         for (i = 0; i < n; i++) {
             dispatch(&events[i], now);
@@ -418,7 +418,7 @@ static void start_worker(wsig_time_t now)
     }
 }
 
-static int timeout(wsig_time_t now)
+static int timeout(void)
 {
     int64_t due = webrtc_signal_loop_due(child.loop);
 
@@ -502,8 +502,8 @@ static void obey(wsig_time_t now)
 
 /*
  * To a child a graceful restart, a graceful stop and its own end after
- * MaxConnectionsPerChild look the same.  But httpd removes its
- * pid file when it stops; else the next children come, if only after seconds.
+ * MaxConnectionsPerChild look the same.  But httpd removes its pid file when it
+ * stops; else the next children come, if only after seconds.
  */
 static bool is_followed(void)
 {
@@ -550,9 +550,6 @@ static void set_timer(void *host_data, int64_t delay)
 
 static void write_log(void *host_data, wsig_level_t level, const char *text)
 {
-    static const int levels[] = {APLOG_ERR, APLOG_WARNING, APLOG_NOTICE,
-                                 APLOG_INFO};
-
-    ap_log_error(APLOG_MARK, levels[level], 0, child.server,
+    ap_log_error(APLOG_MARK, webrtc_signal_log_level(level), 0, child.server,
                  "webrtc signal: %s", text);
 }

@@ -210,6 +210,28 @@ function killedLine(pid, signalNumber) {
   return new RegExp(`child pid ${pid} exit signal [^(]*\\(${signalNumber}\\)`);
 }
 
+/*
+ * Until connections that their clients have closed are gone: a child of httpd
+ * 2.4 that is told to stop while a thread of it frees a connection may crash,
+ * without any module of ours, since its main thread closes that one, too
+ * (close_worker_sockets in event.c).
+ */
+async function settle(ports, how) {
+  if (how !== 'stop' && how !== 'restart') {
+    return;
+  }
+  const ends = Object.values(ports).map((port) =>
+    port.toString(16).toUpperCase().padStart(4, '0')).join('|');
+  const held = new RegExp( // neither established nor listening, with an inode
+    `^ *\\d+: \\w+:(${ends}) \\w+:\\w+ (?!01|0A)(\\S+ +){6}[1-9]`, 'm');
+  for (let tries = 0; tries < 50; tries++) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    if (!held.test(fs.readFileSync('/proc/net/tcp', 'utf8'))) {
+      return;
+    }
+  }
+}
+
 /* The level of a line of the log. */
 function level(line) {
   const match = /\[\w*:(\w+)\] \[pid /.exec(line);
@@ -223,7 +245,7 @@ function mistake(text, setting) {
 
 module.exports = {
   name: 'apache', configure, command, checkCommand, workerKind, TROUBLE,
-  killedLine, level, mistake,
+  killedLine, level, mistake, settle,
   signals: { reload: 'SIGUSR1', quit: 'SIGWINCH', stop: 'SIGTERM',
              restart: 'SIGHUP' },
   conformance: [{ mpm: 'event' }, { mpm: 'worker' }],

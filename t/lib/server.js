@@ -298,7 +298,7 @@ class Server {
     }
     const before = new Set(this.workers());
     before.forEach((pid) => this.leaving.add(String(pid)));
-    process.kill(this.pid, this.kind.signals[how]);
+    await this.ask(how);
     await until(() => {
       const now = this.workers();
       return now.length >= this.options.workers
@@ -308,8 +308,14 @@ class Server {
 
   /* Ask for a graceful end and wait for it. */
   async quit(ms = 10000) {
-    process.kill(this.pid, this.kind.signals.quit);
+    await this.ask('quit');
     await this.end(ms);
+  }
+
+  /* Send the server's signal for 'stop' and the like. */
+  async ask(how) {
+    await (this.kind.settle && this.kind.settle(this.ports, how));
+    process.kill(this.pid, this.kind.signals[how]);
   }
 
   async end(ms) {
@@ -381,7 +387,7 @@ class Server {
   async stop() {
     let failure = null;
     if (!this.exited) {
-      process.kill(this.pid, this.kind.signals.stop);
+      await this.ask('stop');
       await this.end(10000).catch((error) => { failure = error; });
     }
     running.delete(this);

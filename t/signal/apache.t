@@ -134,7 +134,7 @@ scenarios({ ...apache, drain: '1s', ms: 120000 }, {
     assert(grown < 2e6, `${grown} B`);
     await until(() => s.workers('old').length === 0, 10000,
                 'the end of the old children');
-    process.kill(s.pid, s.kind.signals.stop);
+    await s.ask('stop');
     await s.end(5000);
     s.assertZoneGone();
   },
@@ -142,7 +142,7 @@ scenarios({ ...apache, drain: '1s', ms: 120000 }, {
 
 for (const [what, how] of [['restart', (s) => s.reload({}, 'restart')],
                            ['stop', async (s) => {
-                             process.kill(s.pid, s.kind.signals.stop);
+                             await s.ask('stop');
                              await s.end(5000);
                            }]]) {
   scenarios(apache, {

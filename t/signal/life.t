@@ -277,7 +277,7 @@ scenarios({ settings: { rate: '0' }, fresh: true, ms: 40000 }, {
     const s = c.server;
     const alice = await c.native('alice');
     await c.native('bob', { off: alice.worker });
-    process.kill(s.pid, s.kind.signals.stop);
+    await s.ask('stop');
     await s.end(5000);
     await alice.ends();
     s.assertZoneGone();
