@@ -28,7 +28,7 @@ const tests = {
       (await fetch('ice')).json());
     assert.equal(ttl, 3600);
     const [{ urls, username, credential }] = iceServers;
-    assert.deepEqual([].concat(urls), [turn.url]);
+    assert.deepEqual([].concat(urls), [turn.urls.udp]);
     assert.match(username, /^\d+:/);
     assert(credential.length > 20);
   },
@@ -82,6 +82,6 @@ const tests = {
 };
 
 onEachServer(async () => {
-  turn = await startTurn(SECRET);
-  return { secrets: [SECRET], settings: { ice_server: turn.url } };
+  turn = await startTurn({ secrets: [SECRET] });
+  return { secrets: [SECRET], settings: { ice_server: turn.urls.udp } };
 }, tests, 60000);

@@ -1,9 +1,12 @@
 'use strict';
 /*
- * turn.js: coturn for a test, on loopback, with a secret of its own.
+ * turn.js: coturn for a test, on loopback, with a certificate that a test CA
+ * of its own signed.
  *
- *   const turn = await startTurn(secret);
- *   ... turn.url ...
+ *   const turn = await startTurn({ secrets: ['16 bytes or more'] });
+ *   ... turn.urls.udp, .tcp, .tls, .stun ... turn.ports.plain, .tls ...
+ *   ... turn.ca, the path of the CA's certificate ... turn.log() ...
+ *   await turn.restart({ secrets: ['another one of them'] });
  *   await turn.stop();
  */
 
@@ -11,74 +14,136 @@ const dgram = require('dgram');
 const fs = require('fs');
 const os = require('os');
 const path = require('path');
-const { spawn } = require('child_process');
+const { execFileSync, spawn } = require('child_process');
 const { freePorts, until } = require('./server');
 
 const BINARY = process.env.WSIG_TURNSERVER || '/usr/bin/turnserver';
 
-/* A STUN binding request (RFC 5389, section 6) with an empty body. */
+/* A STUN binding request (RFC 8489, section 5) with an empty body. */
 const BINDING = Buffer.from('000100002112a442' + '00'.repeat(12), 'hex');
 
-async function startTurn(secret) {
-  const [port] = await freePorts(1);
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'wsig-turn-'));
-  const file = path.join(folder, 'turnserver.conf');
-  /* In a file and not in argv, where everybody could read the secret. */
-  fs.writeFileSync(file, `listening-ip=127.0.0.1
+/*
+ * Options:
+ *   secrets  lines of the secret file
+ *   lines    more lines of coturn's configuration
+ */
+async function startTurn(options) {
+  const [plain, tls] = await freePorts(2);
+  const turn = new Turn(options, { plain, tls });
+  process.on('exit', turn.abandon);
+  try {
+    await turn.start();
+  } catch (error) {
+    turn.abandon();
+    throw error;
+  }
+  return turn;
+}
+
+class Turn {
+  constructor(options, ports) {
+    this.options = { secrets: [], lines: [], ...options };
+    this.ports = ports;
+    this.urls = {
+      stun: `stun:127.0.0.1:${ports.plain}`,
+      udp: `turn:127.0.0.1:${ports.plain}?transport=udp`,
+      tcp: `turn:127.0.0.1:${ports.plain}?transport=tcp`,
+      tls: `turns:localhost:${ports.tls}?transport=tcp`,
+    };
+    this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'wsig-turn-'));
+    this.file = path.join(this.folder, 'turnserver.conf');
+    this.ca = path.join(this.folder, 'ca.pem');
+    this.output = '';
+    this.abandon = () => {
+      if (this.process) {
+        this.process.kill('SIGKILL');
+      }
+      this.remove();
+    };
+    makeCertificates(this.folder);
+  }
+
+  async start() {
+    this.configure();
+    this.process = spawn(BINARY, ['-c', this.file],
+                         { stdio: ['ignore', 'pipe', 'pipe'] });
+    for (const stream of [this.process.stdout, this.process.stderr]) {
+      stream.on('data', (data) => { this.output += data; });
+    }
+    let ended = false;
+    this.gone = new Promise((resolve) => this.process.on('close', () => {
+      ended = true;
+      resolve();
+    }));
+    await until(() => {
+      if (ended) {
+        throw new Error(`coturn did not start:\n${this.output}`);
+      }
+      return answers(this.ports.plain);
+    }, 10000, 'coturn');
+  }
+
+  /* Into a file and not into argv, where everybody could read the secrets. */
+  configure() {
+    fs.writeFileSync(this.file, `listening-ip=127.0.0.1
 relay-ip=127.0.0.1
-listening-port=${port}
+listening-port=${this.ports.plain}
+tls-listening-port=${this.ports.tls}
+cert=${this.folder}/cert.pem
+pkey=${this.folder}/key.pem
 realm=localhost
 use-auth-secret
-static-auth-secret=${secret}
+${this.options.secrets.map((s) => `static-auth-secret=${s}`).join('\n')}
 fingerprint
 allow-loopback-peers
 no-cli
-no-tls
 no-dtls
 log-file=stdout
-pidfile=${folder}/pid
-userdb=${folder}/db
+pidfile=${this.folder}/pid
+userdb=${this.folder}/db
+${this.options.lines.join('\n')}
 `, { mode: 0o600 });
-
-  const turn = spawn(BINARY, ['-c', file], { stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  let ended = false;
-  for (const stream of [turn.stdout, turn.stderr]) {
-    stream.on('data', (data) => { output += data; });
   }
-  const gone = new Promise((resolve) => turn.on('close', () => {
-    ended = true;
-    resolve();
-  }));
-  const remove = () => fs.rmSync(folder, { recursive: true, force: true });
-  const kill = () => {
-    turn.kill('SIGKILL');
-    remove();
-  };
-  process.on('exit', kill);
 
-  try {
-    await until(() => {
-      if (ended) {
-        throw new Error(`coturn did not start:\n${output}`);
-      }
-      return answers(port);
-    }, 10000, 'coturn');
-  } catch (error) {
-    kill();
-    throw error;
+  /* All that it wrote, before a restart too. */
+  log() {
+    return this.output;
   }
-  return {
-    port,
-    url: `turn:127.0.0.1:${port}?transport=udp`,
-    log: () => output,
-    async stop() {
-      turn.kill('SIGTERM');
-      await gone;
-      process.off('exit', kill);
-      remove();
-    },
-  };
+
+  /* Stop it and start it again, on its ports.  changes: options. */
+  async restart(changes = {}) {
+    Object.assign(this.options, changes);
+    await this.end();
+    await this.start();
+  }
+
+  async stop() {
+    await this.end();
+    process.off('exit', this.abandon);
+    this.remove();
+  }
+
+  async end() {
+    this.process.kill('SIGTERM');
+    await this.gone;
+  }
+
+  remove() {
+    fs.rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/* ca.pem, and cert.pem with key.pem, which it signed. */
+function makeCertificates(folder) {
+  const request = (...args) => execFileSync('openssl', [
+    'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256',
+    '-nodes', '-days', '2', ...args], { cwd: folder, stdio: 'ignore' });
+  request('-subj', '/CN=test CA', '-keyout', 'ca.key', '-out', 'ca.pem');
+  request('-subj', '/CN=localhost', '-CA', 'ca.pem', '-CAkey', 'ca.key',
+          '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1',
+          '-addext', 'basicConstraints=critical,CA:FALSE',
+          '-addext', 'extendedKeyUsage=serverAuth',
+          '-keyout', 'key.pem', '-out', 'cert.pem');
 }
 
 function answers(port) {
