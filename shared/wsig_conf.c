@@ -21,6 +21,7 @@ enum {
     RATE_MAX = 1000000,
     BURST_OF_RATE = 4, /* where only the rate is given */
     SECRET_MIN = 16,   /* bytes */
+    SECRET_MAX = 512,
     SECRET_FILE_MAX = 64 * KILO,
     QUOTED_MAX = 128 /* bytes of a wrong value that an error repeats */
 };
@@ -62,6 +63,7 @@ static const char *read_secrets(int file, const char *path, wsig_text_t *text,
                                 const wsig_pool_t *pool);
 static const char *split_secrets(wsig_conf_t *conf, wsig_text_t text,
                                  const char *path, const wsig_pool_t *pool);
+static bool is_secret(wsig_text_t text);
 static bool copy_origin(wsig_text_t value, wsig_text_t *origin,
                         const wsig_pool_t *pool);
 static bool is_ice_url(wsig_text_t url);
@@ -552,6 +554,15 @@ split_secrets(wsig_conf_t *conf, wsig_text_t text, const char *path,
                             "least %d bytes are expected",
                             lines, path, SECRET_MIN);
         }
+        if (!is_secret((wsig_text_t){line, size})) {
+            return complain(pool,
+                            "line %zu of \"%s\" is no secret that coturn "
+                            "reads as it stands: at most %d bytes are "
+                            "expected, without control characters, a blank at "
+                            "either end, one of # = \" at the beginning, a ; "
+                            "at the end, or the name of coturn's option",
+                            lines, path, SECRET_MAX);
+        }
         secrets[n].data = line;
         secrets[n].size = size;
         n++;
@@ -562,6 +573,26 @@ split_secrets(wsig_conf_t *conf, wsig_text_t text, const char *path,
     conf->secrets = secrets;
     conf->n_secrets = n;
     return NULL;
+}
+
+/* coturn drops blanks, signs of equality and a quotation mark around a value,
+ * and puts a line that ends with a semicolon into its log. */
+static bool
+is_secret(wsig_text_t text)
+{
+    static const char option[] = "static-auth-secret";
+    const char last = text.data[text.size - 1];
+    size_t i;
+
+    for (i = 0; i < text.size; i++) {
+        if ((unsigned char) text.data[i] < ' ' || text.data[i] == '\177') {
+            return false;
+        }
+    }
+    return text.size <= SECRET_MAX && strchr(" #=\"", text.data[0]) == NULL &&
+           last != ' ' && last != ';' &&
+           (text.size < sizeof(option) ||
+            memcmp(text.data, option, sizeof(option) - 1) != 0);
 }
 
 /*

@@ -435,6 +435,9 @@ path_of(const char *name)
     return path;
 }
 
+/* A user, for root, whom no file is refused. */
+#define NOBODY 65534
+
 static void
 write_secrets(const char *words, size_t size, mode_t mode)
 {
@@ -463,11 +466,23 @@ refuses_secrets(const char *words, mode_t mode, const char *expected)
 }
 
 static void
+takes_secret(const char *words)
+{
+    wsig_conf_t conf = {0};
+
+    write_secrets(words, strlen(words), 0400);
+    takes(&conf, WSIG_SET_TURN_SECRET_FILE, path_of("secret"));
+    CHECK(conf.n_secrets == 1);
+    is_text(conf.secrets[0], words);
+}
+
+static void
 secrets(void)
 {
     static const char many[] = "\r\n\nhush-0123456789ab\r\n\n"
                                "hush-of-another-time";
     static char large[70000];
+    char wide[514] = {0};
     wsig_conf_t conf = {0};
     const char *error;
 
@@ -476,10 +491,7 @@ secrets(void)
     CHECK(conf.n_secrets == 2);
     is_text(conf.secrets[0], "hush-0123456789ab");
     is_text(conf.secrets[1], "hush-of-another-time");
-    write_secrets("sixteen bytes ok", 16, 0400);
-    takes(&conf, WSIG_SET_TURN_SECRET_FILE, path_of("secret"));
-    CHECK(conf.n_secrets == 1);
-    is_text(conf.secrets[0], "sixteen bytes ok");
+    takes_secret("sixteen bytes ok");
 
     refuses_secrets("", 0600, "holds no secret");
     refuses_secrets("\n\r\n", 0600, "holds no secret");
@@ -491,6 +503,21 @@ secrets(void)
     memset(large, 'h', sizeof(large) - 1);
     refuses_secrets(large, 0600, "too large");
 
+    takes_secret("of \303\274 and # and = and ; inside=\"");
+    refuses_secrets("static-auth-secret=0123456789abcdef\n", 0600, "option");
+    refuses_secrets("0123456789abcdef\n#0123456789abcdef", 0600, "line 2");
+    refuses_secrets("=0123456789abcdef\n", 0600, "no secret that coturn");
+    refuses_secrets("\"0123456789abcdef\n", 0600, "no secret that coturn");
+    refuses_secrets("0123456789abcdef;\n", 0600, "no secret that coturn");
+    refuses_secrets(" 0123456789abcdef\n", 0600, "no secret that coturn");
+    refuses_secrets("0123456789abcdef \n", 0600, "no secret that coturn");
+    refuses_secrets("01234567\t89abcdef\n", 0600, "no secret that coturn");
+    refuses_secrets("0123456789abcdef\177\n", 0600, "no secret that coturn");
+    memset(wide, 'x', 512);
+    takes_secret(wide);
+    wide[512] = 'x';
+    refuses_secrets(wide, 0600, "at most 512 bytes");
+
     error = set(&conf, WSIG_SET_TURN_SECRET_FILE, path_of("none"));
     CHECK(error != NULL && strstr(error, "/none\": No such file") != NULL, "%s",
           error);
@@ -500,11 +527,11 @@ secrets(void)
     error = set(&conf, WSIG_SET_TURN_SECRET_FILE, path_of("pipe"));
     CHECK(error != NULL && strstr(error, "is not a file") != NULL, "%s", error);
     CHECK(unlink(path_of("pipe")) == 0);
-    if (geteuid() != 0) {
-        write_secrets("hush-0123456789ab\n", 18, 0);
-        error = set(&conf, WSIG_SET_TURN_SECRET_FILE, path_of("secret"));
-        CHECK(error != NULL && strstr(error, "Permission") != NULL);
-    }
+    write_secrets("hush-0123456789ab\n", 18, 0);
+    CHECK(geteuid() != 0 || seteuid(NOBODY) == 0);
+    error = set(&conf, WSIG_SET_TURN_SECRET_FILE, path_of("secret"));
+    CHECK(error != NULL && strstr(error, "Permission") != NULL);
+    CHECK(geteuid() != NOBODY || seteuid(getuid()) == 0);
 }
 
 static void

@@ -7,6 +7,7 @@
 
 const assert = require('assert');
 const fs = require('fs');
+const os = require('os');
 const path = require('path');
 const { test } = require('../lib/tap');
 const { servers, checkConfiguration, startServer } =
@@ -80,8 +81,39 @@ for (const server of servers) {
     assert(!ok);
     assert.match(text, /ice_?server.* needs a secret/i);
     const good = await checkConfiguration(
-      { server, settings: { ice_server: 'turn:a.test' }, secrets: ['a secret that is long enough'] });
+      { server, settings: { ice_server: 'turn:a.test' },
+        secrets: ['a secret that is long enough'] });
     assert(good.ok, good.text);
+  });
+
+  test(`${server}: a bad file of secrets is an error that names it`,
+       async () => {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'wsig-secret-'));
+    const file = path.join(folder, 'secret');
+    const good = 'sixteen bytes ok\n';
+    try {
+      for (const [words, mode, expected] of [
+        ['', 0o600, /holds no secret/],
+        ['\n\n', 0o600, /holds no secret/],
+        [`${good}15 bytes only..\n`, 0o600, /line 2 of .* too short .* 16 /],
+        [`"${good}`, 0o600, /line 1 of .* no secret that coturn reads/],
+        [good, 0o604, /open to every user \(mode 604\)/],
+        [good, 0o640, null],
+      ]) {
+        fs.writeFileSync(file, words);
+        fs.chmodSync(file, mode);
+        const { ok, text, mistake } = await checkConfiguration(
+          { server, settings: { turn_secret_file: file } });
+        assert.equal(ok, expected === null, text);
+        if (expected) {
+          assert.match(mistake('turn_secret_file'), expected);
+          assert(mistake('turn_secret_file').includes(`"${file}"`), text);
+          assert(!text.includes('bytes only') && !text.includes('bytes ok'));
+        }
+      }
+    } finally {
+      fs.rmSync(folder, { recursive: true });
+    }
   });
 
   test(`${server}: two hosts without a name need a realm`, async () => {
