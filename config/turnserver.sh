@@ -1,0 +1,572 @@
+#!/usr/bin/env bash
+# Renders turnserver.conf, the template beside it, for one host: see usage.
+#
+# The result holds secrets.  So they pass through files of mode 0600 and the
+# shell's own commands only, never through arguments or the environment of
+# others, and all is checked before anything is written.
+
+set -euo pipefail
+export LC_ALL=C
+PATH=$PATH:/usr/sbin:/sbin:/usr/local/sbin:/usr/local/bin
+
+me=turnserver.sh
+realm=
+secret_file=
+cert=
+key=
+external_ip=
+user=
+file=
+template=$(cd "$(dirname "$0")" && pwd)/turnserver.conf
+port=3478
+tls_port=5349
+listening_ips=()
+allowed_peers=()
+secrets=()
+text=    # the result
+hex=     # the last address that was looked at
+scratch= # removed at the end
+
+usage() {
+    cat <<END
+usage: $me --realm NAME --secret-file PATH --cert PATH --key PATH
+           [option]... FILE
+
+Writes FILE, the configuration of a coturn that relays calls for webrtc_signal.
+
+  --realm NAME          the site's name: example.org
+  --secret-file PATH    secrets shared with the web server, one a line, the
+                        newest first; made if there is no such file
+  --cert PATH           certificate with its chain, PEM
+  --key PATH            its private key, PEM
+  --external-ip IP[/PRIVATE-IP]
+                        behind NAT: the public address, and this machine's own
+  --listening-ip IP     an address to listen on and to relay from; may be given
+                        several times; without it all that the machine has
+  --port N              STUN and TURN, UDP and TCP (3478)
+  --tls-port N          TURN over TLS (5349)
+  --allow-peer IP[-IP]  relay to these although the template denies them; may
+                        be given several times
+  --user NAME           whom coturn runs as (turnserver, if you are root and
+                        there is such a user; else you)
+  --template PATH       another template (turnserver.conf beside this program)
+END
+}
+
+main() {
+    take_options "$@"
+    trap clean_up EXIT
+    trap 'exit 1' HUP INT TERM
+    umask 077
+    check_place
+    check_ports
+    check_addresses
+    check_realm
+    check_certificate
+    render
+    check_lines
+    check_with_coturn
+    take_secrets
+    write
+    tell
+}
+
+fail() {
+    echo "$me: $*" >&2
+    exit 1
+}
+
+warn() {
+    echo "$me: warning: $*" >&2
+}
+
+misused() {
+    echo "$me: $*" >&2
+    echo "try $me --help" >&2
+    exit 2
+}
+
+clean_up() {
+    rm -f ${scratch:+"$scratch"}
+}
+
+take_options() {
+    local seen=' ' value
+    while [ $# -gt 0 ]; do
+        case $1 in
+        --help) usage; exit ;;
+        --?*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
+        -*) ;;
+        *)
+            [ -z "$file" ] || misused "\"$file\" and \"$1\": one FILE is expected"
+            [ -n "$1" ] || misused "FILE is empty"
+            file=$1
+            shift
+            continue
+            ;;
+        esac
+        case $1 in
+        --listening-ip | --allow-peer) ;;
+        --realm | --secret-file | --cert | --key | --external-ip | --port | \
+            --tls-port | --user | --template)
+            [[ $seen != *" $1 "* ]] || misused "$1 is given twice"
+            seen+="$1 "
+            ;;
+        *) misused "unknown option \"$1\"" ;;
+        esac
+        [ $# -gt 1 ] || misused "$1 needs a value"
+        [ -n "$2" ] || fail "$1 has an empty value"
+        value=$2
+        case $1 in
+        --realm) realm=$value ;;
+        --secret-file) secret_file=$(absolute "$value") ;;
+        --cert) cert=$(absolute "$value") ;;
+        --key) key=$(absolute "$value") ;;
+        --external-ip) external_ip=$value ;;
+        --listening-ip) listening_ips+=("$value") ;;
+        --port) port=$value ;;
+        --tls-port) tls_port=$value ;;
+        --allow-peer) allowed_peers+=("$value") ;;
+        --user) user=$value ;;
+        --template) template=$(absolute "$value") ;;
+        esac
+        shift 2
+    done
+    [ -n "$realm" ] || misused "--realm is missing"
+    [ -n "$secret_file" ] || misused "--secret-file is missing"
+    [ -n "$cert" ] || misused "--cert is missing"
+    [ -n "$key" ] || misused "--key is missing"
+    [ -n "$file" ] || misused "FILE is missing: where to write to"
+    file=$(absolute "$file")
+}
+
+# As coturn, in another folder, will find it.
+absolute() {
+    case $1 in
+    /*) echo "$1" ;;
+    *) echo "$PWD/$1" ;;
+    esac
+}
+
+# Where the result goes, and whose it will be.
+check_place() {
+    if [ -z "$user" ]; then
+        user=$(id -un)
+        if [ "$(id -u)" = 0 ] && id turnserver >/dev/null 2>&1; then
+            user=turnserver
+        fi
+    fi
+    id -- "$user" >/dev/null 2>&1 || fail "--user \"$user\": no such user"
+    [ "$(id -u)" = 0 ] || [ "$(id -u)" = "$(id -u -- "$user")" ] ||
+        fail "--user \"$user\": only root can write a file for another user"
+    [ -d "$(dirname "$file")" ] ||
+        fail "\"$file\": there is no folder \"$(dirname "$file")\""
+    [ -w "$(dirname "$file")" ] ||
+        fail "\"$file\": no permission to write to \"$(dirname "$file")\""
+    as_user test -x "$(dirname "$file")" ||
+        fail "\"$file\": $user, whom coturn will run as, may not enter" \
+            "\"$(dirname "$file")\""
+    if [ -L "$file" ] || { [ -e "$file" ] && [ ! -f "$file" ]; }; then
+        fail "\"$file\" exists and is no regular file"
+    fi
+    [ -f "$template" ] || fail "--template \"$template\": there is no such file"
+    [ -r "$template" ] || fail "--template \"$template\": cannot be read"
+}
+
+check_ports() {
+    check_port --port "$port"
+    check_port --tls-port "$tls_port"
+    [ "$port" != "$tls_port" ] ||
+        fail "--port and --tls-port are both $port: two ports are expected"
+}
+
+check_port() {
+    [[ $2 =~ ^[1-9][0-9]{0,4}$ && $2 -le 65535 ]] ||
+        fail "$1 \"$2\": a number from 1 to 65535 is expected"
+    if [ "$2" -lt 1024 ] && [ "$user" != root ]; then
+        warn "$1 $2: below 1024 $user needs CAP_NET_BIND_SERVICE" \
+            "(AmbientCapabilities= of the unit)"
+    fi
+}
+
+check_addresses() {
+    local address
+    for address in "${listening_ips[@]}"; do
+        is_address "$address" || bad_address --listening-ip "$address"
+        check_own --listening-ip "$address"
+    done
+    for address in "${allowed_peers[@]}"; do
+        check_range "$address"
+    done
+    [ -z "$external_ip" ] || check_external "${external_ip%%/*}"
+}
+
+bad_address() {
+    fail "$1 \"$2\": ${3:-an IPv4 or IPv6 address is expected}"
+}
+
+check_own() {
+    has_address "$2" ||
+        warn "$1 $2: this machine has no such address now"
+}
+
+# True as well where that cannot be known.
+has_address() {
+    local has
+    has=$(ip -o address 2>/dev/null) || return 0
+    [[ $has == *" $1/"* ]]
+}
+
+check_range() {
+    local from=${1%%-*} to=${1#*-} low
+    local expected="an address, or two of one kind as in 10.1.0.0-10.1.0.255"
+    is_address "$from" || bad_address --allow-peer "$1" "$expected"
+    low=$hex
+    [[ $low =~ [^0] ]] ||
+        bad_address --allow-peer "$1" "coturn takes $from for every address"
+    is_address "$to" || bad_address --allow-peer "$1" "$expected"
+    [ ${#low} = ${#hex} ] || bad_address --allow-peer "$1" "$expected"
+    [[ ! $low > $hex ]] ||
+        bad_address --allow-peer "$1" "the first address is above the last"
+}
+
+check_external() {
+    local public=$1 own=${external_ip#*/} kind
+    local expected="IP or IP/PRIVATE-IP is expected, as in 198.51.100.7/10.0.0.7"
+    is_address "$public" || bad_address --external-ip "$external_ip" "$expected"
+    kind=$(special)
+    local size=${#hex}
+    is_address "$own" || bad_address --external-ip "$external_ip" "$expected"
+    [ "$size" = ${#hex} ] || bad_address --external-ip "$external_ip" \
+        "both have to be IPv4 or both IPv6"
+    if [ "$kind" = private ] && [ "$own" != "$public" ]; then
+        warn "--external-ip: $public is private: no browser on the internet" \
+            "reaches it"
+    elif [ "$kind" = private ]; then
+        fail "--external-ip \"$external_ip\" is private: the address that" \
+            "browsers reach is expected, behind NAT as PUBLIC/PRIVATE; without" \
+            "NAT leave the option out"
+    elif [ -n "$kind" ]; then
+        fail "--external-ip \"$external_ip\": $public is $kind: the address" \
+            "that browsers reach is expected"
+    fi
+    if [ "$own" != "$public" ]; then
+        check_own --external-ip "$own"
+    elif ! has_address "$public"; then
+        warn "--external-ip $public: this machine has no such address; behind" \
+            "NAT write $public/PRIVATE-IP, or two relayed sides cannot meet"
+    fi
+}
+
+# What the address in $hex is, if none of the internet.
+special() {
+    case ${#hex}:$hex in
+    8:0a* | 8:ac1* | 8:c0a8* | 8:64[4-7]* | 32:f[cd]*) echo private ;;
+    8:7f* | 32:0000000000000000000000000000000[01]) echo "this machine's own" ;;
+    8:a9fe* | 32:fe[89ab]*) echo link-local ;;
+    8:c00002* | 8:c63364* | 8:cb0071* | 32:20010db8*)
+        echo "for documentation only"
+        ;;
+    8:00* | 8:[ef]* | 8:c00000* | 8:c61[23]* | 32:2002* | 32:20010[01]*)
+        echo "for special purposes"
+        ;;
+    8:* | 32:[23]*) ;;
+    *) echo "for special purposes" ;;
+    esac
+}
+
+# Sets $hex: 8 digits of an IPv4 address, 32 of an IPv6 address.
+is_address() {
+    case $1 in
+    *:*) is_ipv6 "$1" ;;
+    *) is_ipv4 "$1" ;;
+    esac
+}
+
+is_ipv4() {
+    local n='(0|[1-9][0-9]{0,2})' i
+    [[ $1 =~ ^$n\.$n\.$n\.$n$ ]] || return 1
+    for i in 1 2 3 4; do
+        [ "${BASH_REMATCH[i]}" -le 255 ] || return 1
+    done
+    printf -v hex %02x "${BASH_REMATCH[@]:1}"
+}
+
+# RFC 4291, section 2.2.
+is_ipv6() {
+    local text=$1 left right group groups=() tail=()
+    if [[ $text =~ ^(.*:)([0-9.]+\.[0-9.]+)$ ]]; then
+        left=${BASH_REMATCH[1]}
+        is_ipv4 "${BASH_REMATCH[2]}" || return 1
+        text=$left${hex:0:4}:${hex:4}
+    fi
+    [[ $text =~ ^[0-9a-fA-F:]+$ && $text != *::*::* ]] || return 1
+    left=${text%%::*}
+    right=${text#"$left"}
+    right=${right#::}
+    for group in "$left" "$right"; do
+        [[ $group != :* && $group != *: ]] || return 1
+    done
+    IFS=: read -ra groups <<<"$left"
+    IFS=: read -ra tail <<<"$right"
+    if [[ $text == *::* ]]; then
+        [ $((${#groups[@]} + ${#tail[@]})) -le 7 ] || return 1
+        while [ $((${#groups[@]} + ${#tail[@]})) -lt 8 ]; do
+            groups+=(0)
+        done
+    fi
+    groups+=("${tail[@]}")
+    [ ${#groups[@]} = 8 ] || return 1
+    hex=
+    for group in "${groups[@]}"; do
+        [ ${#group} -le 4 ] || return 1
+        printf -v hex %s%04x "$hex" "0x$group"
+    done
+}
+
+check_realm() {
+    [[ ${#realm} -le 127 &&
+        $realm =~ ^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$ ]] ||
+        fail "--realm \"$realm\": a name such as example.org is expected:" \
+            "letters, digits, . and -, 127 at most"
+}
+
+# Each of these would be a coturn that runs without TLS, or a browser that says
+# nothing about why it does not use it.
+check_certificate() {
+    local own issuer
+    check_file --cert "$cert"
+    check_file --key "$key"
+    own=$(openssl x509 -inform PEM -in "$cert" -noout -pubkey 2>/dev/null) ||
+        fail "--cert \"$cert\": no certificate in PEM"
+    [ "$(openssl pkey -inform PEM -in "$key" -passin pass: -pubout \
+        2>/dev/null || true)" != "" ] ||
+        fail "--key \"$key\": no private key in PEM without a passphrase"
+    [ "$own" = "$(openssl pkey -in "$key" -passin pass: -pubout)" ] ||
+        fail "--key \"$key\" does not belong to --cert \"$cert\""
+    openssl x509 -in "$cert" -noout -checkend 0 >/dev/null ||
+        fail "--cert \"$cert\" ran out:" \
+            "$(openssl x509 -in "$cert" -noout -enddate)"
+    issuer=$(openssl x509 -in "$cert" -noout -issuer)
+    if [ "${issuer#issuer=}" != "$(openssl x509 -in "$cert" -noout -subject |
+        sed 's/^subject=//')" ] &&
+        [ "$(grep -c -e '-BEGIN .*CERTIFICATE-' -- "$cert")" = 1 ]; then
+        warn "--cert \"$cert\" holds no intermediate certificate: browsers" \
+            "want the whole chain (certbot's fullchain.pem)"
+    fi
+    openssl x509 -in "$cert" -noout -checkhost "$realm" |
+        grep -q 'does match' ||
+        warn "--cert \"$cert\" is not for $realm: in turns: URLs write a name" \
+            "that it is for"
+}
+
+check_file() {
+    [ -e "$2" ] || fail "$1 \"$2\": there is no such file"
+    [ -f "$2" ] || fail "$1 \"$2\" is no regular file"
+    [[ ${#2} -le 900 && $2 =~ ^[A-Za-z0-9/._+,:%~=-]+$ ]] ||
+        fail "$1 \"$2\": a path of at most 900 letters, digits and" \
+            "/ . _ + , : % ~ = - is expected"
+    [ -r "$2" ] || fail "$1 \"$2\": cannot be read"
+    as_user test -r "$2" || unreadable "$1" "$2"
+}
+
+as_user() {
+    if [ "$(id -u)" = "$(id -u -- "$user")" ]; then
+        "$@"
+    else
+        setpriv --reuid="$(id -u -- "$user")" --regid="$(id -g -- "$user")" \
+            --init-groups -- "$@"
+    fi
+}
+
+unreadable() {
+    local folder
+    folder=$(dirname "$2")
+    cat >&2 <<END
+$me: $1 "$2": $user, whom coturn will run as, cannot read it.
+Give coturn copies of its own.  For certbot, which makes them anew after each
+renewal then, make /etc/letsencrypt/renewal-hooks/deploy/coturn, mode 755:
+
+    #!/bin/sh
+    set -e
+    cd $folder
+    install -D -m 600 -o $user -t /etc/coturn fullchain.pem privkey.pem
+    systemctl kill -s USR2 coturn || true
+
+(at SIGUSR2 coturn reads its certificate again), run it once, and say
+--cert /etc/coturn/fullchain.pem --key /etc/coturn/privkey.pem here.
+END
+    exit 1
+}
+
+render() {
+    local word
+    text=$(<"$template")
+    for word in @REALM@ @PORT@ @TLS_PORT@ @CERT@ @KEY@; do
+        [[ $text == *"$word"* ]] ||
+            fail "--template \"$template\" has no $word"
+    done
+    text=${text//@REALM@/"$realm"}
+    text=${text//@PORT@/"$port"}
+    text=${text//@TLS_PORT@/"$tls_port"}
+    text=${text//@CERT@/"$cert"}
+    text=${text//@KEY@/"$key"}
+    text+=$'\n\n'"# For this host, by $me."$'\n'
+    [ -z "$external_ip" ] || text+="external-ip=$external_ip"$'\n'
+    for word in "${listening_ips[@]}"; do
+        text+="listening-ip=$word"$'\n'
+    done
+    for word in "${allowed_peers[@]}"; do
+        text+="allowed-peer-ip=$word"$'\n'
+    done
+}
+
+# What coturn's reader of such a file would take otherwise than it looks.
+check_lines() {
+    local line n=0
+    while IFS= read -r line; do
+        n=$((n + 1))
+        [[ ! $line =~ ^[[:blank:]]*# ]] || continue
+        [ ${#line} -le 1000 ] || bad_line "$n" "is longer than 1000 bytes"
+        [[ ! $line =~ @[A-Z_]+@ ]] ||
+            bad_line "$n" "has ${BASH_REMATCH[0]}, which is not known"
+        [[ ! $line =~ \;[[:space:]]*$ ]] || bad_line "$n" "ends with a semicolon"
+    done <<<"$text"
+}
+
+bad_line() {
+    fail "line $1 of \"$template\" $2"
+}
+
+# coturn starts in spite of options that it does not know, and of values that
+# are none.  So the installed one reads a copy without secrets first.  It stops
+# at the user without a name, before it opens anything.
+check_with_coturn() {
+    local words name
+    command -v turnserver >/dev/null || {
+        warn "turnserver is not installed here: options are not checked"
+        return
+    }
+    scratch=$(mktemp)
+    {
+        echo log-file=stdout
+        grep -Ev '^[[:blank:]]*(log-file|syslog|proc-user)([[:blank:]=]|$)' \
+            <<<"$text"
+        echo proc-user=
+    } >"$scratch"
+    words=$(turnserver -c "$scratch" 2>/dev/null </dev/null || true)
+    [[ $words == *"Unknown user name"* ]] ||
+        fail "turnserver does not read the result:"$'\n'"$words"
+    name=$(sed -n 's/.*Bad configuration format: *//p' <<<"$words" | head -n 1)
+    [ -z "$name" ] || unknown_option "$name"
+    words=$(grep ERROR <<<"$words" | grep -v 'Unknown user name' || true)
+    [ -z "$words" ] || fail "turnserver does not take the result:"$'\n'"$words"
+}
+
+unknown_option() {
+    local line n=0
+    while IFS= read -r line; do
+        n=$((n + 1))
+        if [[ $line =~ ^[[:blank:]]*([^[:blank:]=]*) &&
+            ${BASH_REMATCH[1]} == "$1" ]]; then
+            bad_line "$n" "has the option \"$1\", which turnserver$(
+                turnserver --version 2>/dev/null </dev/null |
+                    sed -n 's/^[0-9]/ &/p') does not know"
+        fi
+    done <<<"$text"
+    fail "turnserver does not know the option \"$1\""
+}
+
+# The rules of the web server's module, so that no file is good for one only.
+take_secrets() {
+    local line n=0 mode
+    [ -e "$secret_file" ] || [ -L "$secret_file" ] || make_secret
+    [ -f "$secret_file" ] || bad_secret "\"$secret_file\" is not a file"
+    [ -r "$secret_file" ] || bad_secret "\"$secret_file\" cannot be read"
+    mode=$(stat -Lc %a "$secret_file")
+    [ $((8#$mode & 7)) = 0 ] ||
+        bad_secret "\"$secret_file\" is open to every user (mode $mode): a" \
+            "secret may be read by its owner and group only"
+    [ "$(stat -Lc %s "$secret_file")" -le 65536 ] ||
+        bad_secret "\"$secret_file\" is too large for a file of secrets"
+    ! IFS= read -r -d '' line <"$secret_file" ||
+        bad_secret "\"$secret_file\" holds a NUL byte"
+    while IFS= read -r line || [ -n "$line" ]; do
+        n=$((n + 1))
+        line=${line%$'\r'}
+        [ -n "$line" ] || continue
+        check_secret "$line" "line $n of \"$secret_file\""
+        secrets+=("$line")
+    done <"$secret_file"
+    [ ${#secrets[@]} -gt 0 ] || bad_secret "\"$secret_file\" holds no secret"
+}
+
+bad_secret() {
+    fail "--secret-file: $*"
+}
+
+check_secret() {
+    [ ${#1} -ge 16 ] || bad_secret "$2 is too short for a secret: at least" \
+        "16 bytes are expected"
+    [[ ${#1} -le 512 && ! $1 =~ [[:cntrl:]] && $1 != [\ \#=\"]* &&
+        $1 != *[\ \;] && $1 != static-auth-secret?* ]] ||
+        bad_secret "$2 is no secret that coturn reads as it stands: at most" \
+            "512 bytes are expected, without control characters, a blank at" \
+            "either end, one of # = \" at the beginning, a ; at the end, or" \
+            "the name of coturn's option"
+}
+
+make_secret() {
+    [ -d "$(dirname "$secret_file")" ] ||
+        bad_secret "there is no folder \"$(dirname "$secret_file")\""
+    [ -w "$(dirname "$secret_file")" ] ||
+        bad_secret "no permission to write \"$secret_file\""
+    rm -f "$scratch"
+    scratch=$(mktemp "$secret_file.XXXXXX")
+    openssl rand -hex 32 >"$scratch"
+    mv "$scratch" "$secret_file"
+    echo "made $secret_file, with one secret"
+}
+
+write() {
+    rm -f "$scratch"
+    scratch=$(mktemp "$file.XXXXXX")
+    {
+        printf %s "$text"
+        printf 'static-auth-secret=%s\n' "${secrets[@]}"
+    } >"$scratch"
+    [ "$(id -u)" != 0 ] || chown -- "$user:" "$scratch"
+    mv "$scratch" "$file"
+}
+
+tell() {
+    local n=${#secrets[@]}
+    cat <<END
+wrote $file, with $n secret$([ "$n" = 1 ] || echo s)
+coturn reads it as user $user: $(start_command)
+
+nginx, in the server block of the site:
+    webrtc_signal_ice_server stun:$realm:$port
+                             turn:$realm:$port?transport=udp
+                             turn:$realm:$port?transport=tcp
+                             turns:$realm:$tls_port?transport=tcp;
+    webrtc_signal_turn_secret_file $secret_file;
+
+Apache, in the virtual host of the site:
+    WebrtcSignalIceServer stun:$realm:$port \\
+                          turn:$realm:$port?transport=udp \\
+                          turn:$realm:$port?transport=tcp \\
+                          turns:$realm:$tls_port?transport=tcp
+    WebrtcSignalTurnSecretFile $secret_file
+END
+}
+
+start_command() {
+    if [ "$file" = /etc/turnserver.conf ]; then
+        echo "systemctl restart coturn"
+    else
+        echo "turnserver -c $file"
+    fi
+}
+
+main "$@"
