@@ -196,7 +196,7 @@ check_addresses() {
         check_own --listening-ip "$address"
     done
     for address in "${allowed_peers[@]}"; do
-        check_range "$address"
+        check_allowed "$address"
     done
     [ -z "$external_ip" ] || check_external "${external_ip%%/*}"
 }
@@ -217,17 +217,42 @@ has_address() {
     [[ $has == *" $1/"* ]]
 }
 
-check_range() {
-    local from=${1%%-*} to=${1#*-} low
-    local expected="an address, or two of one kind as in 10.1.0.0-10.1.0.255"
-    is_address "$from" || bad_address --allow-peer "$1" "$expected"
+check_allowed() {
+    local fault
+    fault=$(range_fault "$1")
+    [ -z "$fault" ] || bad_address --allow-peer "$1" "$fault"
+}
+
+# Why coturn would not take the peers $1 for what they look like.
+range_fault() {
+    local from=${1%%-*} to=${1#*-} low high
+    for high in "$from" "$to"; do
+        is_address "$high" || {
+            echo "\"$high\" is no IPv4 or IPv6 address (ranges: FIRST-LAST)"
+            return
+        }
+    done
+    high=$hex
+    is_address "$from"
     low=$hex
-    [[ $low =~ [^0] ]] ||
-        bad_address --allow-peer "$1" "coturn takes $from for every address"
-    is_address "$to" || bad_address --allow-peer "$1" "$expected"
-    [ ${#low} = ${#hex} ] || bad_address --allow-peer "$1" "$expected"
-    [[ ! $low > $hex ]] ||
-        bad_address --allow-peer "$1" "the first address is above the last"
+    if [ ${#low} != ${#high} ] || [[ $low > $high ]]; then
+        echo "first and last address are expected, as in 10.1.0.0-10.1.0.255"
+    elif [[ ! $high =~ [^0] || ( ${#low} = 32 && ! $low =~ [^0] ) ]]; then
+        echo "coturn takes $from for every address"
+    elif [ ${#low} = 32 ] && ! is_prefix "$low" "$high"; then
+        echo "coturn takes ranges of IPv6 for what they are only if all is 0" \
+            "in the first, and f in the last address, after the byte in which" \
+            "the two differ: fd00::-fd00:0:0:ffff:ffff:ffff:ffff:ffff"
+    fi
+}
+
+# coturn 4.6.1 compares each byte by itself.
+is_prefix() {
+    local i=0
+    while [ "$i" -lt 32 ] && [ "${1:i:2}" = "${2:i:2}" ]; do
+        i=$((i + 2))
+    done
+    [[ ! ${1:i+2} =~ [^0] && ! ${2:i+2} =~ [^f] ]]
 }
 
 check_external() {
@@ -423,7 +448,7 @@ render() {
 
 # What coturn's reader of such a file would take otherwise than it looks.
 check_lines() {
-    local line n=0
+    local line n=0 fault
     while IFS= read -r line; do
         n=$((n + 1))
         [[ ! $line =~ ^[[:blank:]]*# ]] || continue
@@ -431,6 +456,10 @@ check_lines() {
         [[ ! $line =~ @[A-Z_]+@ ]] ||
             bad_line "$n" "has ${BASH_REMATCH[0]}, which is not known"
         [[ ! $line =~ \;[[:space:]]*$ ]] || bad_line "$n" "ends with a semicolon"
+        [[ $line =~ ^[[:blank:]]*allowed-peer-ip[[:blank:]=]+([^[:space:]]*) ]] ||
+            continue
+        fault=$(range_fault "${BASH_REMATCH[1]}")
+        [ -z "$fault" ] || bad_line "$n" "is wrong: $fault"
     done <<<"$text"
 }
 
