@@ -1,7 +1,7 @@
 'use strict';
 /*
- * turn.js: coturn for a test, on loopback, with a certificate that a test CA
- * of its own signed.
+ * turn.js: coturn for a test, configured as for production, with a certificate
+ * that a test CA of its own signed.
  *
  *   const turn = await startTurn({ secrets: ['16 bytes or more'] });
  *   ... turn.urls.udp, .tcp, .tls, .stun ... turn.ports.plain, .tls ...
@@ -22,10 +22,15 @@ const BINARY = process.env.WSIG_TURNSERVER || '/usr/bin/turnserver';
 /* A STUN binding request (RFC 8489, section 5) with an empty body. */
 const BINDING = Buffer.from('000100002112a442' + '00'.repeat(12), 'hex');
 
+const RENDERER = path.join(__dirname, '../../config/turnserver.sh');
+const LOOPBACK = '127.0.0.1';
+
 /*
  * Options:
- *   secrets  lines of the secret file
- *   lines    more lines of coturn's configuration
+ *   secrets    lines of the secret file
+ *   addresses  where it listens and relays, in place of 127.0.0.1; then peers
+ *              on loopback are refused as in production
+ *   lines      more lines of coturn's configuration
  */
 async function startTurn(options) {
   const [plain, tls] = await freePorts(2);
@@ -43,11 +48,13 @@ async function startTurn(options) {
 class Turn {
   constructor(options, ports) {
     this.options = { secrets: [], lines: [], ...options };
+    this.addresses = options.addresses || [LOOPBACK];
     this.ports = ports;
+    const [host] = this.addresses;
     this.urls = {
-      stun: `stun:127.0.0.1:${ports.plain}`,
-      udp: `turn:127.0.0.1:${ports.plain}?transport=udp`,
-      tcp: `turn:127.0.0.1:${ports.plain}?transport=tcp`,
+      stun: `stun:${host}:${ports.plain}`,
+      udp: `turn:${host}:${ports.plain}?transport=udp`,
+      tcp: `turn:${host}:${ports.plain}?transport=tcp`,
       tls: `turns:localhost:${ports.tls}?transport=tcp`,
     };
     this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'wsig-turn-'));
@@ -79,30 +86,26 @@ class Turn {
       if (ended) {
         throw new Error(`coturn did not start:\n${this.output}`);
       }
-      return answers(this.ports.plain);
+      return answers(this.addresses[0], this.ports.plain);
     }, 10000, 'coturn');
   }
 
-  /* Into a file and not into argv, where everybody could read the secrets. */
   configure() {
-    fs.writeFileSync(this.file, `listening-ip=127.0.0.1
-relay-ip=127.0.0.1
-listening-port=${this.ports.plain}
-tls-listening-port=${this.ports.tls}
-cert=${this.folder}/cert.pem
-pkey=${this.folder}/key.pem
-realm=localhost
-use-auth-secret
-${this.options.secrets.map((s) => `static-auth-secret=${s}`).join('\n')}
-fingerprint
-allow-loopback-peers
-no-cli
-no-dtls
-log-file=stdout
-pidfile=${this.folder}/pid
-userdb=${this.folder}/db
-${this.options.lines.join('\n')}
-`, { mode: 0o600 });
+    const { secrets, lines, addresses } = this.options;
+    const secretFile = path.join(this.folder, 'secrets');
+    fs.writeFileSync(secretFile, secrets.join('\n'), { mode: 0o600 });
+    execFileSync(RENDERER, [
+      '--realm', 'localhost', '--secret-file', secretFile,
+      '--cert', path.join(this.folder, 'cert.pem'),
+      '--key', path.join(this.folder, 'key.pem'),
+      '--port', this.ports.plain, '--tls-port', this.ports.tls,
+      ...this.addresses.flatMap((ip) => ['--listening-ip', ip]),
+      ...(addresses ? [] : ['--allow-peer', LOOPBACK]),
+      '--user', os.userInfo().username, this.file], { stdio: 'pipe' });
+    fs.appendFileSync(this.file, [
+      ...(addresses ? [] : ['allow-loopback-peers']),
+      `pidfile=${this.folder}/pid`, `userdb=${this.folder}/db`,
+      ...lines, ''].join('\n'));
   }
 
   /* All that it wrote, before a restart too. */
@@ -146,7 +149,7 @@ function makeCertificates(folder) {
           '-keyout', 'key.pem', '-out', 'cert.pem');
 }
 
-function answers(port) {
+function answers(host, port) {
   return new Promise((resolve) => {
     const socket = dgram.createSocket('udp4');
     const end = (yes) => {
@@ -157,7 +160,7 @@ function answers(port) {
     const timer = setTimeout(() => end(false), 200);
     socket.once('message', () => end(true));
     socket.once('error', () => end(false));
-    socket.connect(port, '127.0.0.1', () => socket.send(BINDING));
+    socket.connect(port, host, () => socket.send(BINDING));
   });
 }
 
