@@ -4,7 +4,7 @@
  * over UDP, TCP or TLS.
  *
  *   const client = await connect(turn.urls.tls, { ca: turn.ca });
- *   client.username = ...; client.credential = ...;
+ *   client.sign(secret, user);  // or set username and credential
  *   const { error, relayed } = await client.allocate();  // error 0: granted
  *   await client.permit('192.0.2.1');                    // {error: 403, ...}
  *   await client.bind(0x4000, { address, port });
@@ -20,9 +20,10 @@ const net = require('net');
 const tls = require('tls');
 const { until } = require('./server');
 
-/* Methods (RFC 8656, section 17), as the types of their requests. */
-const METHODS = { allocate: 0x0003, refresh: 0x0004, permit: 0x0008,
-                  bind: 0x0009 };
+/* Methods (RFC 8489, section 18.2, and RFC 8656, section 17), as the types of
+ * their requests. */
+const METHODS = { binding: 0x0001, allocate: 0x0003, refresh: 0x0004,
+                  permit: 0x0008, bind: 0x0009 };
 /* ... and the indications (section 10). */
 const SEND = 0x0016;
 const DATA = 0x0017;
@@ -32,6 +33,7 @@ const ATTRIBUTES = {
   username: 0x0006, integrity: 0x0008, error: 0x0009, channel: 0x000C,
   lifetime: 0x000D, peer: 0x0012, data: 0x0013, realm: 0x0014, nonce: 0x0015,
   relayed: 0x0016, family: 0x0017, transport: 0x0019, mapped: 0x0020,
+  software: 0x8022,
 };
 const NAMES = Object.fromEntries(
   Object.entries(ATTRIBUTES).map(([name, type]) => [type, name]));
@@ -112,13 +114,26 @@ class Client {
     this.channels = new Map(); // number -> peer
   }
 
+  /* A user's credential as webrtc_signal signs it: the name is
+   * EXPIRY:WHO. */
+  sign(secret, username) {
+    this.username = username;
+    this.credential = crypto.createHmac('sha1', secret).update(username)
+      .digest('base64');
+    return this;
+  }
+
+  /* Plain STUN. */
+  binding() {
+    return this.ask(METHODS.binding, []);
+  }
+
   /* All requests give {error, reason, ...attributes}; error is 0, or the
-   * code.  family: 4 or 6. */
-  allocate({ family, lifetime } = {}) {
-    const requested = family && Buffer.from([family === 6 ? 2 : 1, 0, 0, 0]);
+   * code.  family: 4 or 6; transport: 17 for UDP, 6 for TCP. */
+  allocate({ family, lifetime, transport = 17 } = {}) {
     return this.request('allocate', [
-      ['transport', Buffer.from([17, 0, 0, 0])],
-      ...(requested ? [['family', requested]] : []),
+      ['transport', Buffer.from([transport, 0, 0, 0])],
+      ...(family ? [['family', Buffer.from([family === 6 ? 2 : 1, 0, 0, 0])]] : []),
       ...(lifetime === undefined ? [] : [['lifetime', word(lifetime)]])]);
   }
 
@@ -127,8 +142,9 @@ class Client {
     return this.request('refresh', [['lifetime', word(lifetime)]]);
   }
 
-  permit(address) {
-    return this.request('permit', [['peer', { address, port: 0 }]]);
+  permit(...addresses) {
+    return this.request('permit', addresses.map((address) =>
+      ['peer', { address, port: 0 }]));
   }
 
   async bind(number, peer) {

@@ -1,0 +1,122 @@
+#!/usr/bin/env node
+'use strict';
+/* Data goes from one relayed side to another, both of one coturn: what a call
+ * does when neither browser is reached directly. */
+
+const { inOwnNetwork } = require('../lib/browser');
+inOwnNetwork();
+
+const assert = require('assert');
+const { execFileSync } = require('child_process');
+const { sleep, until } = require('../lib/server');
+const { test } = require('../lib/tap');
+const { startTurn } = require('../lib/turn');
+const { connect } = require('../lib/turn-client');
+
+const SECRET = 'for one test only';
+const PUBLIC = '20.30.40.50'; // somebody's
+const PUBLIC6 = '2a00:1450::5';
+const PRIVATE = '10.20.30.40';
+
+/* Somebody with an allocation. */
+async function person(turn, name, way, family) {
+  const client = await connect(turn.urls[way], { ca: turn.ca });
+  client.sign(SECRET, `${Math.floor(Date.now() / 1000) + 60}:${name}`);
+  const { error, relayed } = await client.allocate({ family });
+  assert.equal(error, 0);
+  return Object.assign(client, { relayed });
+}
+
+async function couple(turn, ways, family) {
+  return [await person(turn, 'alice', ways[0], family),
+          await person(turn, 'bob', ways[1], family)];
+}
+
+/* By indications, and by channels. */
+async function talk(alice, bob) {
+  assert.equal((await alice.permit(bob.relayed.address)).error, 0);
+  assert.equal((await bob.permit(alice.relayed.address)).error, 0);
+  alice.send(bob.relayed, 'one');
+  assert.deepEqual(await bob.received(), { from: alice.relayed, data: 'one' });
+
+  assert.equal((await alice.bind(0x4000, bob.relayed)).error, 0);
+  alice.sendOn(0x4000, 'two');
+  assert.deepEqual(await bob.received(), { from: alice.relayed, data: 'two' });
+  bob.send(alice.relayed, 'three');
+  assert.deepEqual(await alice.received(),
+                   { channel: 0x4000, from: bob.relayed, data: 'three' });
+}
+
+/* Run with a coturn of its own. */
+async function having(options, run) {
+  const turn = await startTurn({ secrets: [SECRET], ...options });
+  try {
+    await run(turn);
+  } finally {
+    await turn.stop();
+  }
+}
+
+test('the machine has addresses', async () => {
+  for (const ip of [PUBLIC, PUBLIC6, PRIVATE]) {
+    execFileSync('ip', ['address', 'add', ip, 'dev', 'lo']);
+  }
+});
+
+test('on loopback, over UDP, TCP and TLS', () => having({}, async (turn) => {
+  for (const ways of [['udp', 'udp'], ['tcp', 'tcp'], ['tls', 'tls'],
+                      ['tls', 'udp']]) {
+    await talk(...await couple(turn, ways));
+  }
+}));
+
+test('a public address, of IPv4 and of IPv6', () => having(
+  { addresses: [PUBLIC, PUBLIC6] }, async (turn) => {
+    for (const family of [4, 6]) {
+      const [alice, bob] = await couple(turn, ['udp', 'tcp'], family);
+      await talk(alice, bob);
+    }
+  }));
+
+test('behind NAT: peers have the public address', () => having(
+  { addresses: [PRIVATE], lines: [`external-ip=${PUBLIC}/${PRIVATE}`] },
+  async (turn) => {
+    const [alice, bob] = await couple(turn, ['udp', 'tcp']);
+    assert.equal(alice.relayed.address, PUBLIC);
+    await talk(alice, bob);
+    assert.equal((await alice.permit('10.20.30.41')).error, 403);
+  }));
+
+test('behind NAT without the private address: it has to be allowed', async () => {
+  const own = { addresses: [PRIVATE], lines: [`external-ip=${PUBLIC}`] };
+  await having(own, async (turn) => {
+    const alice = await person(turn, 'alice', 'udp');
+    assert.equal(alice.relayed.address, PUBLIC);
+    assert.equal((await alice.permit(PUBLIC)).error, 403);
+  });
+  own.lines.push(`allowed-peer-ip=${PRIVATE}`);
+  await having(own, async (turn) => {
+    await talk(...await couple(turn, ['udp', 'udp']));
+  });
+});
+
+test('nothing comes or goes without a permission, or after the end', () =>
+  having({}, async (turn) => {
+    const [alice, bob] = await couple(turn, ['udp', 'udp']);
+    alice.send(bob.relayed, 'without any');
+    await alice.permit(bob.relayed.address);
+    alice.send(bob.relayed, 'without hers');
+    await sleep(200);
+    assert.deepEqual(bob.inbox, []);
+
+    await bob.permit(alice.relayed.address);
+    alice.send(bob.relayed, 'with both');
+    assert.equal((await bob.received()).data, 'with both');
+
+    assert.equal((await bob.refresh(0)).error, 0);
+    await until(async () => // coturn takes a second
+      (await bob.permit(alice.relayed.address)).error === 437);
+    alice.send(bob.relayed, 'to nobody');
+    await sleep(200);
+    assert.deepEqual(bob.inbox, []);
+  }));
