@@ -10,6 +10,7 @@ export LC_ALL=C
 PATH=$PATH:/usr/sbin:/sbin:/usr/local/sbin:/usr/local/bin
 
 me=turnserver.sh
+mark="# For this host, by $me."
 realm=
 secret_file=
 cert=
@@ -18,12 +19,14 @@ external_ip=
 user=
 file=
 template=$(cd "$(dirname "$0")" && pwd)/turnserver.conf
+uid= # of $user
+gid=
 port=3478
 tls_port=5349
 listening_ips=()
 allowed_peers=()
 secrets=()
-text=    # the result
+lines=() # of the result, without secrets
 hex=     # the last address that was looked at
 scratch= # removed at the end
 
@@ -62,11 +65,12 @@ main() {
     check_ports
     check_addresses
     check_realm
+    check_secrets
     check_certificate
     render
     check_lines
     check_with_coturn
-    take_secrets
+    [ ${#secrets[@]} -gt 0 ] || make_secret
     write
     tell
 }
@@ -98,7 +102,8 @@ take_options() {
         --?*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
         -*) ;;
         *)
-            [ -z "$file" ] || misused "\"$file\" and \"$1\": one FILE is expected"
+            [ -z "$file" ] ||
+                misused "\"$file\" and \"$1\": one FILE is expected"
             [ -n "$1" ] || misused "FILE is empty"
             file=$1
             shift
@@ -148,29 +153,37 @@ absolute() {
     esac
 }
 
-# Where the result goes, and whose it will be.
+# Whose the result will be, and where it goes.
 check_place() {
+    local folder=${file%/*}/
     if [ -z "$user" ]; then
         user=$(id -un)
-        if [ "$(id -u)" = 0 ] && id turnserver >/dev/null 2>&1; then
+        if [ "$EUID" = 0 ] && id turnserver >/dev/null 2>&1; then
             user=turnserver
         fi
     fi
-    id -- "$user" >/dev/null 2>&1 || fail "--user \"$user\": no such user"
-    [ "$(id -u)" = 0 ] || [ "$(id -u)" = "$(id -u -- "$user")" ] ||
+    uid=$(id -u -- "$user" 2>/dev/null) ||
+        fail "--user \"$user\": no such user"
+    gid=$(id -g -- "$user")
+    [ "$EUID" = 0 ] || [ "$EUID" = "$uid" ] ||
         fail "--user \"$user\": only root can write a file for another user"
-    [ -d "$(dirname "$file")" ] ||
-        fail "\"$file\": there is no folder \"$(dirname "$file")\""
-    [ -w "$(dirname "$file")" ] ||
-        fail "\"$file\": no permission to write to \"$(dirname "$file")\""
-    as_user test -x "$(dirname "$file")" ||
-        fail "\"$file\": $user, whom coturn will run as, may not enter" \
-            "\"$(dirname "$file")\""
+    [ -d "$folder" ] || fail "\"$file\": there is no folder \"$folder\""
+    [ -w "$folder" ] || fail "\"$file\": no permission to write to \"$folder\""
+    as_user test -x "$folder" || fail "\"$file\": $user, whom coturn will run" \
+        "as, may not enter \"$folder\""
     if [ -L "$file" ] || { [ -e "$file" ] && [ ! -f "$file" ]; }; then
         fail "\"$file\" exists and is no regular file"
     fi
     [ -f "$template" ] || fail "--template \"$template\": there is no such file"
     [ -r "$template" ] || fail "--template \"$template\": cannot be read"
+}
+
+as_user() {
+    if [ "$EUID" = "$uid" ]; then
+        "$@"
+    else
+        setpriv --reuid="$uid" --regid="$gid" --init-groups -- "$@"
+    fi
 }
 
 check_ports() {
@@ -257,7 +270,7 @@ is_prefix() {
 
 check_external() {
     local public=$1 own=${external_ip#*/} kind
-    local expected="IP or IP/PRIVATE-IP is expected, as in 198.51.100.7/10.0.0.7"
+    local expected="IP or IP/PRIVATE-IP is expected: 198.51.100.7/10.0.0.7"
     is_address "$public" || bad_address --external-ip "$external_ip" "$expected"
     kind=$(special)
     local size=${#hex}
@@ -269,8 +282,8 @@ check_external() {
             "reaches it"
     elif [ "$kind" = private ]; then
         fail "--external-ip \"$external_ip\" is private: the address that" \
-            "browsers reach is expected, behind NAT as PUBLIC/PRIVATE; without" \
-            "NAT leave the option out"
+            "browsers reach is expected, behind NAT as PUBLIC/PRIVATE;" \
+            "without NAT leave the option out"
     elif [ -n "$kind" ]; then
         fail "--external-ip \"$external_ip\": $public is $kind: the address" \
             "that browsers reach is expected"
@@ -356,33 +369,86 @@ check_realm() {
             "letters, digits, . and -, 127 at most"
 }
 
-# Each of these would be a coturn that runs without TLS, or a browser that says
-# nothing about why it does not use it.
+# The rules of the web server's module, so that no file is good for one only.
+check_secrets() {
+    local folder=${secret_file%/*}/
+    if [ -e "$secret_file" ] || [ -L "$secret_file" ]; then
+        check_secret_file
+        read_secrets
+    elif [ ! -d "$folder" ]; then
+        bad_secret "there is no folder \"$folder\""
+    elif [ ! -w "$folder" ]; then
+        bad_secret "no permission to write to \"$folder\""
+    fi
+}
+
+bad_secret() {
+    fail "--secret-file: $*"
+}
+
+check_secret_file() {
+    local mode size
+    [ -f "$secret_file" ] || bad_secret "\"$secret_file\" is not a file"
+    [ -r "$secret_file" ] || bad_secret "\"$secret_file\" cannot be read"
+    read -r mode size < <(stat -Lc '%a %s' "$secret_file")
+    [ $((8#$mode & 7)) = 0 ] ||
+        bad_secret "\"$secret_file\" is open to every user (mode $mode): a" \
+            "secret may be read by its owner and group only"
+    [ "$size" -le 65536 ] ||
+        bad_secret "\"$secret_file\" is too large for a file of secrets"
+}
+
+read_secrets() {
+    local line n=0
+    ! IFS= read -r -d '' line <"$secret_file" ||
+        bad_secret "\"$secret_file\" holds a NUL byte"
+    while IFS= read -r line || [ -n "$line" ]; do
+        n=$((n + 1))
+        line=${line%$'\r'}
+        [ -n "$line" ] || continue
+        check_secret "$line" "line $n of \"$secret_file\""
+        secrets+=("$line")
+    done <"$secret_file"
+    [ ${#secrets[@]} -gt 0 ] || bad_secret "\"$secret_file\" holds no secret"
+}
+
+check_secret() {
+    [ ${#1} -ge 16 ] || bad_secret "$2 is too short for a secret: at least" \
+        "16 bytes are expected"
+    [[ ${#1} -le 512 && ! $1 =~ [[:cntrl:]] && $1 != [\ \#=\"]* &&
+        $1 != *[\ \;] && $1 != static-auth-secret?* ]] ||
+        bad_secret "$2 is no secret that coturn reads as it stands: at most" \
+            "512 bytes are expected, without control characters, a blank at" \
+            "either end, one of # = \" at the beginning, a ; at the end, or" \
+            "the name of coturn's option"
+}
+
+# With most of these coturn would run on without TLS, and browsers do not tell
+# why they do without a server.
 check_certificate() {
-    local own issuer
+    local about own subject issuer
     check_file --cert "$cert"
     check_file --key "$key"
-    own=$(openssl x509 -inform PEM -in "$cert" -noout -pubkey 2>/dev/null) ||
+    about=$(openssl x509 -inform PEM -in "$cert" -noout -pubkey -subject \
+        -issuer -enddate -checkhost "$realm" 2>/dev/null || true)
+    [[ $about == *notAfter=* ]] ||
         fail "--cert \"$cert\": no certificate in PEM"
-    [ "$(openssl pkey -inform PEM -in "$key" -passin pass: -pubout \
-        2>/dev/null || true)" != "" ] ||
+    own=$(openssl pkey -inform PEM -in "$key" -passin pass: -pubout \
+        2>/dev/null) ||
         fail "--key \"$key\": no private key in PEM without a passphrase"
-    [ "$own" = "$(openssl pkey -in "$key" -passin pass: -pubout)" ] ||
+    [[ $about == *"$own"* ]] ||
         fail "--key \"$key\" does not belong to --cert \"$cert\""
     openssl x509 -in "$cert" -noout -checkend 0 >/dev/null ||
-        fail "--cert \"$cert\" ran out:" \
-            "$(openssl x509 -in "$cert" -noout -enddate)"
-    issuer=$(openssl x509 -in "$cert" -noout -issuer)
-    if [ "${issuer#issuer=}" != "$(openssl x509 -in "$cert" -noout -subject |
-        sed 's/^subject=//')" ] &&
-        [ "$(grep -c -e '-BEGIN .*CERTIFICATE-' -- "$cert")" = 1 ]; then
-        warn "--cert \"$cert\" holds no intermediate certificate: browsers" \
-            "want the whole chain (certbot's fullchain.pem)"
-    fi
-    openssl x509 -in "$cert" -noout -checkhost "$realm" |
-        grep -q 'does match' ||
+        fail "--cert \"$cert\" ran out: $(grep notAfter= <<<"$about")"
+    [[ $about == *"does match"* ]] ||
         warn "--cert \"$cert\" is not for $realm: in turns: URLs write a name" \
             "that it is for"
+    subject=$(sed -n 's/^subject=//p' <<<"$about")
+    issuer=$(sed -n 's/^issuer=//p' <<<"$about")
+    [ "$subject" = "$issuer" ] ||
+        [ "$(grep -c -e '-BEGIN .*CERTIFICATE-' "$cert")" -gt 1 ] ||
+        warn "--cert \"$cert\" holds no intermediate certificate: browsers" \
+            "want the whole chain (certbot's fullchain.pem)"
 }
 
 check_file() {
@@ -395,18 +461,7 @@ check_file() {
     as_user test -r "$2" || unreadable "$1" "$2"
 }
 
-as_user() {
-    if [ "$(id -u)" = "$(id -u -- "$user")" ]; then
-        "$@"
-    else
-        setpriv --reuid="$(id -u -- "$user")" --regid="$(id -g -- "$user")" \
-            --init-groups -- "$@"
-    fi
-}
-
 unreadable() {
-    local folder
-    folder=$(dirname "$2")
     cat >&2 <<END
 $me: $1 "$2": $user, whom coturn will run as, cannot read it.
 Give coturn copies of its own.  For certbot, which makes them anew after each
@@ -414,7 +469,7 @@ renewal then, make /etc/letsencrypt/renewal-hooks/deploy/coturn, mode 755:
 
     #!/bin/sh
     set -e
-    cd $folder
+    cd ${2%/*}
     install -D -m 600 -o $user -t /etc/coturn fullchain.pem privkey.pem
     systemctl kill -s USR2 coturn || true
 
@@ -425,42 +480,41 @@ END
 }
 
 render() {
-    local word
+    local text word
     text=$(<"$template")
     for word in @REALM@ @PORT@ @TLS_PORT@ @CERT@ @KEY@; do
         [[ $text == *"$word"* ]] ||
             fail "--template \"$template\" has no $word"
     done
-    text=${text//@REALM@/"$realm"}
-    text=${text//@PORT@/"$port"}
-    text=${text//@TLS_PORT@/"$tls_port"}
-    text=${text//@CERT@/"$cert"}
-    text=${text//@KEY@/"$key"}
-    text+=$'\n\n'"# For this host, by $me."$'\n'
-    [ -z "$external_ip" ] || text+="external-ip=$external_ip"$'\n'
-    for word in "${listening_ips[@]}"; do
-        text+="listening-ip=$word"$'\n'
-    done
-    for word in "${allowed_peers[@]}"; do
-        text+="allowed-peer-ip=$word"$'\n'
-    done
+    mapfile -t lines <"$template"
+    lines=("${lines[@]//@REALM@/"$realm"}")
+    lines=("${lines[@]//@PORT@/"$port"}")
+    lines=("${lines[@]//@TLS_PORT@/"$tls_port"}")
+    lines=("${lines[@]//@CERT@/"$cert"}")
+    lines=("${lines[@]//@KEY@/"$key"}")
+    lines+=("" "$mark")
+    [ -z "$external_ip" ] || lines+=("external-ip=$external_ip")
+    lines+=("${listening_ips[@]/#/listening-ip=}")
+    lines+=("${allowed_peers[@]/#/allowed-peer-ip=}")
 }
 
-# What coturn's reader of such a file would take otherwise than it looks.
+# What coturn would take otherwise than it looks.
 check_lines() {
     local line n=0 fault
-    while IFS= read -r line; do
+    local allowed='^[[:blank:]]*allowed-peer-ip[[:blank:]=]+([^[:space:]]*)'
+    for line in "${lines[@]}"; do
         n=$((n + 1))
         [[ ! $line =~ ^[[:blank:]]*# ]] || continue
         [ ${#line} -le 1000 ] || bad_line "$n" "is longer than 1000 bytes"
         [[ ! $line =~ @[A-Z_]+@ ]] ||
             bad_line "$n" "has ${BASH_REMATCH[0]}, which is not known"
-        [[ ! $line =~ \;[[:space:]]*$ ]] || bad_line "$n" "ends with a semicolon"
-        [[ $line =~ ^[[:blank:]]*allowed-peer-ip[[:blank:]=]+([^[:space:]]*) ]] ||
-            continue
-        fault=$(range_fault "${BASH_REMATCH[1]}")
-        [ -z "$fault" ] || bad_line "$n" "is wrong: $fault"
-    done <<<"$text"
+        [[ ! $line =~ \;[[:space:]]*$ ]] ||
+            bad_line "$n" "ends with a semicolon"
+        if [[ $line =~ $allowed ]]; then
+            fault=$(range_fault "${BASH_REMATCH[1]}")
+            [ -z "$fault" ] || bad_line "$n" "is wrong: $fault"
+        fi
+    done
 }
 
 bad_line() {
@@ -479,8 +533,8 @@ check_with_coturn() {
     scratch=$(mktemp)
     {
         echo log-file=stdout
-        grep -Ev '^[[:blank:]]*(log-file|syslog|proc-user)([[:blank:]=]|$)' \
-            <<<"$text"
+        printf '%s\n' "${lines[@]}" |
+            grep -Ev '^[[:blank:]]*(log-file|syslog|proc-user)([[:blank:]=]|$)'
         echo proc-user=
     } >"$scratch"
     words=$(turnserver -c "$scratch" 2>/dev/null </dev/null || true)
@@ -494,7 +548,7 @@ check_with_coturn() {
 
 unknown_option() {
     local line n=0
-    while IFS= read -r line; do
+    for line in "${lines[@]}"; do
         n=$((n + 1))
         if [[ $line =~ ^[[:blank:]]*([^[:blank:]=]*) &&
             ${BASH_REMATCH[1]} == "$1" ]]; then
@@ -502,70 +556,38 @@ unknown_option() {
                 turnserver --version 2>/dev/null </dev/null |
                     sed -n 's/^[0-9]/ &/p') does not know"
         fi
-    done <<<"$text"
+    done
     fail "turnserver does not know the option \"$1\""
 }
 
-# The rules of the web server's module, so that no file is good for one only.
-take_secrets() {
-    local line n=0 mode
-    [ -e "$secret_file" ] || [ -L "$secret_file" ] || make_secret
-    [ -f "$secret_file" ] || bad_secret "\"$secret_file\" is not a file"
-    [ -r "$secret_file" ] || bad_secret "\"$secret_file\" cannot be read"
-    mode=$(stat -Lc %a "$secret_file")
-    [ $((8#$mode & 7)) = 0 ] ||
-        bad_secret "\"$secret_file\" is open to every user (mode $mode): a" \
-            "secret may be read by its owner and group only"
-    [ "$(stat -Lc %s "$secret_file")" -le 65536 ] ||
-        bad_secret "\"$secret_file\" is too large for a file of secrets"
-    ! IFS= read -r -d '' line <"$secret_file" ||
-        bad_secret "\"$secret_file\" holds a NUL byte"
-    while IFS= read -r line || [ -n "$line" ]; do
-        n=$((n + 1))
-        line=${line%$'\r'}
-        [ -n "$line" ] || continue
-        check_secret "$line" "line $n of \"$secret_file\""
-        secrets+=("$line")
-    done <"$secret_file"
-    [ ${#secrets[@]} -gt 0 ] || bad_secret "\"$secret_file\" holds no secret"
-}
-
-bad_secret() {
-    fail "--secret-file: $*"
-}
-
-check_secret() {
-    [ ${#1} -ge 16 ] || bad_secret "$2 is too short for a secret: at least" \
-        "16 bytes are expected"
-    [[ ${#1} -le 512 && ! $1 =~ [[:cntrl:]] && $1 != [\ \#=\"]* &&
-        $1 != *[\ \;] && $1 != static-auth-secret?* ]] ||
-        bad_secret "$2 is no secret that coturn reads as it stands: at most" \
-            "512 bytes are expected, without control characters, a blank at" \
-            "either end, one of # = \" at the beginning, a ; at the end, or" \
-            "the name of coturn's option"
-}
-
 make_secret() {
-    [ -d "$(dirname "$secret_file")" ] ||
-        bad_secret "there is no folder \"$(dirname "$secret_file")\""
-    [ -w "$(dirname "$secret_file")" ] ||
-        bad_secret "no permission to write \"$secret_file\""
     rm -f "$scratch"
     scratch=$(mktemp "$secret_file.XXXXXX")
     openssl rand -hex 32 >"$scratch"
     mv "$scratch" "$secret_file"
     echo "made $secret_file, with one secret"
+    read_secrets
 }
 
 write() {
     rm -f "$scratch"
     scratch=$(mktemp "$file.XXXXXX")
     {
-        printf %s "$text"
+        printf '%s\n' "${lines[@]}"
         printf 'static-auth-secret=%s\n' "${secrets[@]}"
     } >"$scratch"
-    [ "$(id -u)" != 0 ] || chown -- "$user:" "$scratch"
+    [ "$EUID" != 0 ] || chown "$uid:$gid" "$scratch"
+    keep_foreign
     mv "$scratch" "$file"
+}
+
+# What somebody wrote by hand, or a package brought.
+keep_foreign() {
+    if [ -e "$file" ] && [ ! -e "$file.orig" ] &&
+        ! grep -qxF "$mark" -- "$file"; then
+        ln "$file" "$file.orig"
+        echo "kept what was there as $file.orig"
+    fi
 }
 
 tell() {
