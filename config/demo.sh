@@ -30,7 +30,8 @@ main() {
     trap stop EXIT
     trap 'exit 0' INT TERM HUP
     make_folder
-    make_secrets
+    make_certificate
+    render_coturn
     start_"$server"
     start_coturn
     await "$server" page_answers
@@ -82,13 +83,12 @@ make_folder() {
     shared=$(mktemp -d /dev/shm/webrtc-signal-demo.XXXXXX)
     chmod 711 "$folder" "$shared"
     mkdir "$folder/config" "$folder/run" "$folder/turn"
-    chmod 700 "$folder/turn"
     cp -R "$top/html" "$folder/html"
     chmod -R a+rX "$folder/html"
     ln -s "$top/build" "$folder/build"
 }
 
-make_secrets() {
+make_certificate() {
     local names=DNS:localhost,IP:127.0.0.1,IP:::1,DNS:$HOSTNAME
     if [[ $host =~ ^[0-9.]+$ ]]; then
         names+=",IP:$host"
@@ -96,7 +96,6 @@ make_secrets() {
         names+=",DNS:$host"
     fi
     umask 077
-    openssl rand -hex 32 >"$folder/run/turn.secret"
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
         -days 30 -subj /CN=localhost -addext "subjectAltName=$names" \
         -addext basicConstraints=CA:FALSE \
@@ -104,16 +103,43 @@ make_secrets() {
         2>"$folder/run/openssl.log" || fail "$(cat "$folder/run/openssl.log")"
 }
 
+# As on a server (README, TURN): the template, a copy of the certificate that
+# coturn can read, and what is allowed beyond the template.  Here that is to
+# relay to coturn's own addresses, for two sides that are both relayed.
+render_coturn() {
+    local conf=$folder/turn/turnserver.conf address
+    local options=(--realm "$host" --secret-file "$folder/run/turn.secret"
+        --cert "$folder/turn/cert.pem" --key "$folder/turn/key.pem"
+        --port "$turn" --tls-port "$turns")
+    for address in "${addresses[@]}"; do
+        options+=(--listening-ip "$address" --allow-peer "$address")
+    done
+    cp "$folder"/run/{cert,key}.pem "$folder/turn"
+    if [ "$(id -u)" = 0 ]; then
+        chown -R turnserver: "$folder/turn"
+    fi
+    "$top/config/turnserver.sh" "${options[@]}" "$conf" \
+        >"$folder/run/render.out" || fail "there is no coturn without that"
+    {
+        if [[ " ${addresses[*]}" == *" 127."* ]]; then
+            echo allow-loopback-peers
+        fi
+        echo "pidfile=$folder/turn/turnserver.pid"
+        echo "userdb=$folder/turn/turnserver.db"
+    } >>"$conf"
+}
+
 start_nginx() {
     local edit=(
         -e "s|listen 8443|listen $https|"
         -e "s|listen \[::\]:8443|listen [::]:$https|"
         -e "s|:localhost:3478|:$host:$turn|"
+        -e "s|:localhost:5349|:$host:$turns|"
         -e "s|#webrtc_signal_zone .*|webrtc_signal_zone $shared/zone 16m;|"
     )
     [ -e /proc/net/if_inet6 ] || edit+=(-e '/listen \[::\]/d')
     sed "${edit[@]}" "$top/config/nginx.conf" >"$folder/config/nginx.conf"
-    start nginx -p "$folder" -c config/nginx.conf -g 'daemon off;'
+    start nginx nginx -p "$folder" -c config/nginx.conf -g 'daemon off;'
 }
 
 start_apache() {
@@ -121,43 +147,26 @@ start_apache() {
         -e "s|^Listen 8443|Listen $https|"
         -e "s|\*:8443|*:$https|"
         -e "s|:localhost:3478|:$host:$turn|"
+        -e "s|:localhost:5349|:$host:$turns|"
         -e "s|#WebrtcSignalZone .*|WebrtcSignalZone $shared/zone 16m|"
     )
     sed "${edit[@]}" "$top/config/httpd.conf" >"$folder/config/httpd.conf"
-    start apache2 -d "$folder" -f config/httpd.conf -DFOREGROUND
+    start apache apache2 -d "$folder" -f config/httpd.conf -DFOREGROUND
 }
 
 start_coturn() {
-    local conf=$folder/turn/turnserver.conf address
-    sed -e "s|@REALM@|$host|" -e "s|@FOLDER@|$folder/turn|" \
-        -e "s|@TURN_PORT@|$turn|" -e "s|@TURNS_PORT@|$turns|" \
-        -e "s|@CERT@|$folder/run/cert.pem|" \
-        -e "s|@KEY@|$folder/run/key.pem|" \
-        "$top/config/turnserver.conf" >"$conf"
-    {
-        echo "static-auth-secret=$(<"$folder/run/turn.secret")"
-        for address in "${addresses[@]}"; do
-            echo "listening-ip=$address"
-            echo "relay-ip=$address"
-        done
-        if [ "$host" = localhost ]; then
-            echo allow-loopback-peers
-        fi
-        if [ "$(id -u)" = 0 ]; then
-            echo proc-user=turnserver
-            echo proc-group=turnserver
-        fi
-    } >>"$conf"
-    : >"$folder/turn/turnserver.db" # or it would be root's
+    local command=(turnserver -c "$folder/turn/turnserver.conf")
     if [ "$(id -u)" = 0 ]; then
-        chown -R turnserver: "$folder/turn"
+        command=(setpriv --reuid=turnserver --regid=turnserver --init-groups --
+            "${command[@]}")
     fi
-    start turnserver -c "$conf"
+    start turnserver "${command[@]}"
 }
 
+# The name of its output, and the command.
 start() {
     set -m
-    "$@" >"$folder/run/$1.out" 2>&1 </dev/null &
+    "${@:2}" >"$folder/run/$1.out" 2>&1 </dev/null &
     children+=($!)
     set +m
 }

@@ -426,11 +426,12 @@ check_secret() {
 # With most of these coturn would run on without TLS, and browsers do not tell
 # why they do without a server.
 check_certificate() {
-    local about own subject issuer
+    local about own subject issuer check=-checkhost
     check_file --cert "$cert"
     check_file --key "$key"
+    ! is_ipv4 "$realm" || check=-checkip
     about=$(openssl x509 -inform PEM -in "$cert" -noout -pubkey -subject \
-        -issuer -enddate -checkhost "$realm" 2>/dev/null || true)
+        -issuer -enddate "$check" "$realm" 2>/dev/null || true)
     [[ $about == *notAfter=* ]] ||
         fail "--cert \"$cert\": no certificate in PEM"
     own=$(openssl pkey -inform PEM -in "$key" -passin pass: -pubout \
