@@ -183,6 +183,7 @@ install: all $(HAVE:%=install-%)
 	cp -R html/. $(SHARE)/html
 	chmod -R u=rwX,go=rX $(SHARE)/html # whatever the checkout has
 	install -m 644 config/*.conf $(SHARE)/config
+	install -m 755 config/turnserver.sh $(SHARE)/config
 
 install-nginx: all
 	install -D -m 644 $(MODULE_nginx) -t $(DESTDIR)/usr/lib/nginx/modules
