@@ -104,8 +104,7 @@ class Turn {
       '--user', os.userInfo().username, this.file], { stdio: 'pipe' });
     fs.appendFileSync(this.file, [
       ...(addresses ? [] : ['allow-loopback-peers']),
-      `pidfile=${this.folder}/pid`, `userdb=${this.folder}/db`,
-      ...lines, ''].join('\n'));
+      `pidfile=${this.folder}/pid`, ...lines, ''].join('\n'));
   }
 
   /* All that it wrote, before a restart too. */

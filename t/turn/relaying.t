@@ -17,14 +17,15 @@ const SECRET = 'for one test only';
 const PUBLIC = '20.30.40.50'; // somebody's
 const PUBLIC6 = '2a00:1450::5';
 const PRIVATE = '10.20.30.40';
+const HOME = '81.2.69.160'; // from where somebody calls
 
 /* Somebody with an allocation. */
-async function person(turn, name, way, family) {
-  const client = await connect(turn.urls[way], { ca: turn.ca });
+async function person(turn, name, way, family, from) {
+  const client = await connect(turn.urls[way], { ca: turn.ca, from });
   client.sign(SECRET, `${Math.floor(Date.now() / 1000) + 60}:${name}`);
-  const { error, relayed } = await client.allocate({ family });
+  const { error, relayed, mapped } = await client.allocate({ family });
   assert.equal(error, 0);
-  return Object.assign(client, { relayed });
+  return Object.assign(client, { relayed, mapped });
 }
 
 async function couple(turn, ways, family) {
@@ -58,7 +59,7 @@ async function having(options, run) {
 }
 
 test('the machine has addresses', async () => {
-  for (const ip of [PUBLIC, PUBLIC6, PRIVATE]) {
+  for (const ip of [PUBLIC, PUBLIC6, PRIVATE, HOME]) {
     execFileSync('ip', ['address', 'add', ip, 'dev', 'lo']);
   }
 });
@@ -119,4 +120,22 @@ test('nothing comes or goes without a permission, or after the end', () =>
     alice.send(bob.relayed, 'to nobody');
     await sleep(200);
     assert.deepEqual(bob.inbox, []);
+  }));
+
+test("the log has no client's address", () => having(
+  { addresses: [PUBLIC] }, async (turn) => {
+    const [alice, bob] = [
+      await person(turn, 'alice', 'udp', 4, HOME),
+      await person(turn, 'bob', 'tcp', 4, HOME)];
+    assert.equal(alice.mapped.address, HOME);
+    await talk(alice, bob);
+    await alice.refresh(0);
+    bob.close();
+    const stranger = await connect(turn.urls.tcp, { from: HOME });
+    stranger.sign('an unknown one of them', '4000000000:mallory');
+    assert.equal((await stranger.allocate()).error, 401);
+    stranger.put('GET / HTTP/1.0\r\n\r\n');
+    await until(() => turn.log().includes('mallory'));
+    await sleep(1200); // the end of alice's allocation
+    assert(!turn.log().includes(HOME), turn.log());
   }));
