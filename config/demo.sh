@@ -125,7 +125,6 @@ render_coturn() {
             echo allow-loopback-peers
         fi
         echo "pidfile=$folder/turn/turnserver.pid"
-        echo "userdb=$folder/turn/turnserver.db"
     } >>"$conf"
 }
 
