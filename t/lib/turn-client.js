@@ -38,6 +38,7 @@ const ATTRIBUTES = {
 const NAMES = Object.fromEntries(
   Object.entries(ATTRIBUTES).map(([name, type]) => [type, name]));
 
+const FAMILIES = { 4: 1, 6: 2 }; // RFC 8489, section 14.1
 const COOKIE = Buffer.from('2112a442', 'hex');
 const HEADER = 20; // bytes of it
 const PATIENCE = 5000; // ms
@@ -131,10 +132,14 @@ class Client {
   /* All requests give {error, reason, ...attributes}; error is 0, or the
    * code.  family: 4 or 6; transport: 17 for UDP, 6 for TCP. */
   allocate({ family, lifetime, transport = 17 } = {}) {
-    return this.request('allocate', [
-      ['transport', Buffer.from([transport, 0, 0, 0])],
-      ...(family ? [['family', Buffer.from([family === 6 ? 2 : 1, 0, 0, 0])]] : []),
-      ...(lifetime === undefined ? [] : [['lifetime', word(lifetime)]])]);
+    const attributes = [['transport', Buffer.from([transport, 0, 0, 0])]];
+    if (family) {
+      attributes.push(['family', Buffer.from([FAMILIES[family], 0, 0, 0])]);
+    }
+    if (lifetime !== undefined) {
+      attributes.push(['lifetime', word(lifetime)]);
+    }
+    return this.request('allocate', attributes);
   }
 
   /* 0 ends the allocation. */
@@ -321,8 +326,9 @@ function isSigned(bytes, key) {
 /* XOR-PEER-ADDRESS and its like (RFC 8489, section 14.2). */
 function xorAddress({ address, port }, id) {
   const bytes = addressBytes(address);
-  const value = Buffer.concat([Buffer.from([0, bytes.length === 4 ? 1 : 2]),
-                               Buffer.from([port >> 8, port & 0xff]), bytes]);
+  const value = Buffer.concat([
+    Buffer.from([0, FAMILIES[net.isIPv6(address) ? 6 : 4],
+                 port >> 8, port & 0xff]), bytes]);
   return flip(value, id);
 }
 

@@ -67,7 +67,8 @@ class Turn {
       }
       this.remove();
     };
-    makeCertificates(this.folder);
+    makeAuthority(this.folder);
+    certify(this.folder);
   }
 
   async start() {
@@ -119,6 +120,12 @@ class Turn {
     await this.start();
   }
 
+  /* As at the end of its life: another one of the same CA. */
+  renewCertificate() {
+    certify(this.folder);
+    this.process.kill('SIGUSR2');
+  }
+
   async stop() {
     await this.end();
     process.off('exit', this.abandon);
@@ -135,13 +142,22 @@ class Turn {
   }
 }
 
-/* ca.pem, and cert.pem with key.pem, which it signed. */
-function makeCertificates(folder) {
-  const request = (...args) => execFileSync('openssl', [
+function openssl(folder, ...args) {
+  execFileSync('openssl', [
     'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256',
     '-nodes', '-days', '2', ...args], { cwd: folder, stdio: 'ignore' });
-  request('-subj', '/CN=test CA', '-keyout', 'ca.key', '-out', 'ca.pem');
-  request('-subj', '/CN=localhost', '-CA', 'ca.pem', '-CAkey', 'ca.key',
+}
+
+/* ca.pem with ca.key. */
+function makeAuthority(folder) {
+  openssl(folder, '-subj', '/CN=test CA', '-keyout', 'ca.key',
+          '-out', 'ca.pem');
+}
+
+/* cert.pem with key.pem, which the CA has signed. */
+function certify(folder) {
+  openssl(folder, '-subj', '/CN=localhost', '-CA', 'ca.pem',
+          '-CAkey', 'ca.key',
           '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1',
           '-addext', 'basicConstraints=critical,CA:FALSE',
           '-addext', 'extendedKeyUsage=serverAuth',

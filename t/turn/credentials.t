@@ -8,7 +8,7 @@ inOwnNetwork();
 const assert = require('assert');
 const fs = require('fs');
 const { attempt, later, test } = require('../lib/tap');
-const { servers, sleep, startServer } = require('../lib/server');
+const { servers, sleep, startServer, until } = require('../lib/server');
 const { startTurn } = require('../lib/turn');
 const { connect } = require('../lib/turn-client');
 const { get } = require('../lib/web');
@@ -59,7 +59,7 @@ async function runOn(server) {
                                    settings: { turn_ttl: '1s' } } } });
   });
 
-  await attempt(`${server}: its credentials are good for each URL`, async () => {
+  await attempt(`${server}: credentials are good for each URL`, async () => {
     const given = [];
     for (const { urls, username, credential } of await ice()) {
       for (const url of [].concat(urls).filter((u) => u.startsWith('turn'))) {
@@ -133,11 +133,37 @@ test('expired: 401, whoever signed it', async () => {
   }
 });
 
+test('SIGUSR2: a renewed certificate, and nobody is cut off', async () => {
+  const client = await connect(turn.urls.tls, { ca: turn.ca });
+  client.sign(NEW, `${inSeconds(60)}:alice`);
+  assert.equal((await client.allocate()).error, 0);
+  const before = client.socket.getPeerX509Certificate().serialNumber;
+  turn.renewCertificate();
+  await until(async () => {
+    const { socket } = await connect(turn.urls.tls, { ca: turn.ca });
+    const now = socket.getPeerX509Certificate().serialNumber;
+    socket.destroy();
+    return now !== before;
+  }, 5000, 'the new certificate');
+  assert.equal((await client.refresh(600)).error, 0);
+});
+
 test('a removed secret signs no more, once coturn was restarted', async () => {
   const user = `${inSeconds(60)}:alice`;
-  await turn.restart({ secrets: [NEW] });
+  await turn.restart({ secrets: [NEW], lines: ['stale-nonce=1'] });
   assert.deepEqual(await errors((c) => c.sign(OLD, user)), all(401));
   assert.deepEqual(await errors((c) => c.sign(NEW, user)), all(0));
+});
+
+test('an allocation outlives its credential, and its nonce', async () => {
+  const client = await connect(turn.urls.udp);
+  client.sign(NEW, `${inSeconds(2)}:alice`);
+  assert.equal((await client.allocate()).error, 0);
+  const { nonce } = client;
+  await sleep(3100);
+  assert.equal((await client.refresh(600)).error, 0);
+  assert.equal((await client.permit('127.0.0.1')).error, 0);
+  assert.notDeepEqual(client.nonce, nonce);
 });
 
 test('over TLS the client can tell coturn from another', async () => {

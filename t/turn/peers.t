@@ -146,7 +146,7 @@ for (const prefix of Object.values(SPECIAL).flat()) {
 test('refused: cloud metadata', () => allRefused(METADATA));
 
 /* As a number in the last 32 bits, or in those after the prefix of 6to4. */
-test('refused: IPv4 inside of IPv6', () => allRefused(DISGUISED.flatMap((ip) => {
+test('refused: IPv4 in IPv6', () => allRefused(DISGUISED.flatMap((ip) => {
   const n = number(ip);
   const last = ['::', '::ffff:0:0', '::ffff:0:0:0', '64:ff9b::', '64:ff9b:1::',
                 '2001::', 'fe80::', 'fe80::5efe:0:0'];

@@ -88,7 +88,7 @@ test('behind NAT: peers have the public address', () => having(
     assert.equal((await alice.permit('10.20.30.41')).error, 403);
   }));
 
-test('behind NAT without the private address: it has to be allowed', async () => {
+test('behind NAT, and coturn is not told of its own address', async () => {
   const own = { addresses: [PRIVATE], lines: [`external-ip=${PUBLIC}`] };
   await having(own, async (turn) => {
     const alice = await person(turn, 'alice', 'udp');
