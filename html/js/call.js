@@ -9,9 +9,13 @@
  *   track   a track of the other side has come; it is in `remote` already
  *   ended   it is over; detail: {reason}, a word of protocol.md's `ended` or
  *           of its error codes, or `no-path` (the browsers could not reach
- *           each other), `lost` (they could, but no longer), `failed`.
- *           Empty where this side hung up.
+ *           each other), a RelayTrouble (they could not, and that may be why),
+ *           `relay-only` (we may use relays only, and there is none), `lost`
+ *           (they could, but no longer), `failed`.  Empty where this side hung
+ *           up.
  */
+import { FreshServers } from './fresh-servers.js';
+import { Gathering, RELAY_TROUBLES, hasRelay, isRelayed } from './relay.js';
 
 /**
  * What a call needs of a signal.
@@ -20,7 +24,8 @@
  *   connected: boolean,
  *   send: (message: any) => boolean,
  *   request: (message: any) => Promise<any>,
- *   iceServers: () => Promise<RTCIceServer[]>,
+ *   iceServers: (options?: {renew?: boolean}) => Promise<RTCIceServer[]>,
+ *   iceFreshFor: number,
  * }} SignalLike
  *
  * @typedef {'new' | 'calling' | 'ringing' | 'connecting' | 'connected' | 'interrupted' | 'ended'} CallState
@@ -30,8 +35,26 @@
 
 const CONNECT_TIME = 20000;
 const RECOVER_TIME = 20000;
+/* A call that is interrupted restarts ICE.  What is direct may come back by
+ * itself; an allocation that a relay has lost does not. */
+const HICCUP_TIME = 3000;
+/* One side is enough: the caller, whose offers win when they collide.  The
+ * callee steps in where nothing comes of that: perhaps the caller sees no
+ * interruption. */
+const CALLEE_TIME = 3000;
+/* Again, if the relay is not back yet; not so soon that a slow way has no
+ * chance to be found. */
+const RESTART_EVERY = 4000;
+/* ... but sooner where it is clear that nothing will come of it. */
+const VAIN_TIME = 1000;
+/* The statistics of a moment ago, which browsers keep, are out of date. */
+const PATH_TIME = 100;
 /* Long enough for a last text on the data channel to leave. */
 const LAST_WORDS_TIME = 300;
+
+/** What a side says that gives up, so that the other does not take it for
+ * somebody who hung up. */
+const GIVE_UPS = ['no-path', 'lost', ...RELAY_TROUBLES];
 
 export class Call extends EventTarget {
   #signal;
@@ -47,8 +70,10 @@ export class Call extends EventTarget {
   #channel;
   /** @type {MediaStream | undefined} */
   #local;
-  /** @type {RTCIceServer[] | undefined} */
-  #iceServers;
+  /** @type {FreshServers | undefined} */
+  #servers;
+  /** @type {Gathering | undefined} */
+  #gathering;
   #joined = false;
   #offering = false;
   #ignoring = false;
@@ -57,6 +82,10 @@ export class Call extends EventTarget {
   #work = Promise.resolve();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #restartTimer;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #pathTimer;
   #listening = new AbortController();
 
   /**
@@ -76,6 +105,9 @@ export class Call extends EventTarget {
     /** What the other side says that it is sending at present.
      * @type {Sending} */
     this.remoteSending = { audio: true, video: true };
+    /** Whether it goes through a relay, once that is known.
+     * @type {boolean | undefined} */
+    this.relayed = undefined;
     for (const type of ['accepted', 'signal', 'ended', 'error']) {
       this.#hear(type, (detail) => this.#receive(type, detail));
     }
@@ -126,7 +158,6 @@ export class Call extends EventTarget {
     const glare = answer.type === 'ended' && answer.reason === 'glare';
     this.#id = glare ? answer.into : answer.call;
     this.#polite = glare;
-    this.#iceServers = answer.ice?.iceServers;
     if (this.#over) {
       this.#signal.send({ type: 'hangup', call: this.#id });
     } else if (answer.type === 'ended' && !glare) {
@@ -203,11 +234,16 @@ export class Call extends EventTarget {
         if (!this.#local) {
           this.#end(''); /* we dialled them, and that has become this call */
         } else if (this.state !== 'connecting' && !this.#pc) {
-          this.#start(detail.ice?.iceServers);
+          this.#start();
         }
         break;
       case 'signal':
-        this.#later(() => this.#negotiate(detail.data));
+        if (GIVE_UPS.includes(detail.data?.gaveUp)) {
+          /* At once: what comes next is their `hangup`. */
+          this.#end(this.#whyGiveUp(detail.data.gaveUp));
+        } else {
+          this.#later(() => this.#negotiate(detail.data));
+        }
         break;
       case 'ended':
         this.#unsignalled(detail.reason);
@@ -227,6 +263,7 @@ export class Call extends EventTarget {
    */
   #unsignalled(reason) {
     this.#signalled = false;
+    this.#servers?.stop(); /* without signals there are no restarts */
     const meant = ['hangup', 'declined'].includes(reason);
     if (meant || !this.#everConnected) {
       this.#end(reason);
@@ -235,19 +272,24 @@ export class Call extends EventTarget {
     }
   }
 
-  /** @param {RTCIceServer[] | undefined} iceServers */
-  #start(iceServers) {
+  #start() {
     this.#become('connecting');
-    this.#later(async () => {
-      this.#connect(iceServers ?? this.#iceServers ?? await this.#signal.iceServers());
-    });
+    this.#later(async () => this.#connect(await this.#signal.iceServers()));
     this.#giveUpAfter(CONNECT_TIME);
   }
 
   /** @param {RTCIceServer[]} iceServers */
   #connect(iceServers) {
+    if (this.#options.iceTransportPolicy === 'relay' && !hasRelay(iceServers)) {
+      this.#post({ gaveUp: 'no-relay' });
+      this.#leave('relay-only');
+      return;
+    }
     const pc = new RTCPeerConnection({ iceServers, ...this.#options });
     this.#pc = pc;
+    this.#servers = new FreshServers(this.#signal, pc, this.#options);
+    this.#gathering = new Gathering(pc);
+    this.#gathering.addEventListener('vain', () => this.#stranded());
     pc.onnegotiationneeded = () => this.#guard(() => this.#offer());
     /* null: that was the last one (end-of-candidates) */
     pc.onicecandidate = ({ candidate }) => this.#post({ candidate });
@@ -295,6 +337,12 @@ export class Call extends EventTarget {
       return;
     }
     const offer = description.type === 'offer';
+    if (offer && restartsIce(pc, description)) {
+      /* We gather anew, too, and their restart is as good as ours. */
+      await this.#servers?.renew();
+      this.#gathering?.begin();
+      this.#restartAfter(RESTART_EVERY);
+    }
     const collision = offer && (this.#offering || pc.signalingState !== 'stable');
     this.#ignoring = collision && !this.#polite;
     if (this.#ignoring) {
@@ -317,6 +365,8 @@ export class Call extends EventTarget {
   async #addCandidate(pc, candidate) {
     try {
       await pc.addIceCandidate(candidate ?? undefined);
+      /* It may name what we had met without knowing what it is. */
+      this.#findPathSoon();
     } catch (error) {
       /* Candidates of an offer that we ignored are in vain; any other may
        * be one of a kind that this browser does not know. */
@@ -334,21 +384,87 @@ export class Call extends EventTarget {
         this.#timer = undefined;
         this.#everConnected = true;
         this.#become('connected');
+        this.#watchPath();
         break;
       case 'disconnected':
         if (this.#everConnected) {
           this.#become('interrupted');
           this.#giveUpAfter(RECOVER_TIME);
+          this.#recover(this.relayed ? 0 : HICCUP_TIME);
         }
         break;
       case 'failed':
         if (!this.#signalled) {
           this.#giveUp();
         } else {
+          this.#become(this.#everConnected ? 'interrupted' : 'connecting');
           this.#giveUpAfter(RECOVER_TIME);
-          pc.restartIce();
+          this.#recover(0);
         }
         break;
+    }
+  }
+
+  /** @param {number} patience in milliseconds */
+  #recover(patience) {
+    if (this.#restartTimer === undefined) {
+      this.#restartAfter(patience);
+    }
+  }
+
+  /** @param {number} time in milliseconds */
+  #restartAfter(time) {
+    clearTimeout(this.#restartTimer);
+    this.#restartTimer = setTimeout(() => {
+      this.#restartTimer = undefined;
+      this.#later(() => this.#restart());
+    }, this.#polite ? time + CALLEE_TIME : time);
+  }
+
+  /** Look for a way again, with credentials of this moment, until there is one
+   * or the time is over. */
+  async #restart() {
+    const pc = /** @type {RTCPeerConnection} */ (this.#pc);
+    const broken = () => this.#signalled && pc.connectionState !== 'connected';
+    if (broken()) {
+      await this.#servers?.renew();
+    }
+    if (broken()) {
+      this.#gathering?.begin();
+      pc.restartIce();
+      this.#restartAfter(RESTART_EVERY);
+    }
+  }
+
+  #watchPath() {
+    /* Not every browser tells; then it is as we found it at first. */
+    const transport = this.#pc?.sctp?.transport.iceTransport;
+    if (transport) {
+      transport.onselectedcandidatepairchange = () => this.#findPathSoon();
+    }
+    this.#findPath();
+  }
+
+  #findPathSoon() {
+    clearTimeout(this.#pathTimer);
+    this.#pathTimer = setTimeout(() => this.#findPath(), PATH_TIME);
+  }
+
+  async #findPath() {
+    const relayed = await isRelayed(/** @type {RTCPeerConnection} */ (this.#pc));
+    if (relayed !== undefined && relayed !== this.relayed && !this.#over) {
+      this.relayed = relayed;
+      this.#tellState();
+    }
+  }
+
+  /** We have nothing that the other side could reach us by.  Without a relay
+   * we can still reach the other side, unless we may use relays only. */
+  #stranded() {
+    if (this.#everConnected) {
+      this.#restartAfter(VAIN_TIME);
+    } else if (this.#options.iceTransportPolicy === 'relay') {
+      this.#giveUp();
     }
   }
 
@@ -358,7 +474,18 @@ export class Call extends EventTarget {
   }
 
   #giveUp() {
-    this.#leave(this.#everConnected ? 'lost' : 'no-path');
+    const reason = this.#whyGiveUp();
+    this.#post({ gaveUp: reason });
+    this.#leave(reason);
+  }
+
+  /** @param {string} [theirs] why the other side has given up */
+  #whyGiveUp(theirs) {
+    const plain = this.#everConnected ? 'lost' : 'no-path';
+    if (this.#everConnected && !this.relayed) {
+      return plain;
+    }
+    return this.#gathering?.trouble ?? theirs ?? plain;
   }
 
   /** @param {any} text from the other side's data channel */
@@ -428,6 +555,9 @@ export class Call extends EventTarget {
       return;
     }
     clearTimeout(this.#timer);
+    clearTimeout(this.#restartTimer);
+    clearTimeout(this.#pathTimer);
+    this.#servers?.stop();
     this.#listening.abort();
     this.state = 'ended';
     const pc = this.#pc;
@@ -463,4 +593,20 @@ export class Call extends EventTarget {
 /** @param {MediaStream} stream */
 function kinds(stream) {
   return stream.getTracks().map(({ kind }) => kind);
+}
+
+/**
+ * Whether an offer asks for new ways (RFC 8839, section 4.4.1.1.1).
+ *
+ * @param {RTCPeerConnection} pc
+ * @param {RTCSessionDescriptionInit} offer
+ */
+function restartsIce(pc, offer) {
+  const present = pc.remoteDescription;
+  return present !== null && user(present.sdp) !== user(offer.sdp);
+}
+
+/** @param {string | undefined} sdp */
+function user(sdp) {
+  return /^a=ice-ufrag:(.*)$/m.exec(sdp ?? '')?.[1];
 }

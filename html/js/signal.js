@@ -65,6 +65,7 @@ export class Signal extends EventTarget {
   #askedDelay = 0;
   /** @type {RTCIceServer[]} */
   #iceServers = [];
+  /** When half of the time is over for which they are good. */
   #iceUntil = 0;
 
   /**
@@ -144,15 +145,17 @@ export class Signal extends EventTarget {
   }
 
   /**
-   * The servers of the welcome, or fresh ones where their credentials are
-   * about to expire.
+   * The servers that we know, or fresh ones where half of the life of their
+   * credentials is over: a call that starts now should get through its first
+   * minutes with what it has.
    *
+   * @param {{renew?: boolean}} [options] renew: fresh ones in any case
    * @returns {Promise<RTCIceServer[]>}
    */
-  async iceServers() {
-    if (Date.now() > this.#iceUntil && this.connected) {
+  async iceServers({ renew = false } = {}) {
+    if ((renew || this.iceFreshFor === 0) && this.connected) {
       try {
-        this.#keepIce(await this.request({ type: 'ice' }));
+        await this.request({ type: 'ice' });
       } catch (error) {
         /* Better a call with old servers than none. */
         console.warn('no fresh ICE servers', error);
@@ -161,17 +164,27 @@ export class Signal extends EventTarget {
     return this.#iceServers;
   }
 
+  /** For how many milliseconds `iceServers` gives what we know. */
+  get iceFreshFor() {
+    return Math.max(0, this.#iceUntil - Date.now());
+  }
+
   /** @param {Message} message */
   #receive(message) {
     const waiting = message.ref === undefined ? undefined : this.#settle(message.ref);
+    if (message.ice) {
+      this.#keepIce(message.ice); /* of the welcome; guests': of their calls */
+    }
     switch (message.type) {
       case 'welcome':
         this.#failures = 0;
         this.connected = true;
         this.name = message.name;
         this.verified = message.verified;
-        this.#keepIce(message.ice);
         this.#replaceUsers(message);
+        break;
+      case 'ice':
+        this.#keepIce(message);
         break;
       case 'users':
         this.#replaceUsers(message);
@@ -217,12 +230,10 @@ export class Signal extends EventTarget {
     this.#tell('users', {});
   }
 
-  /** @param {{iceServers: RTCIceServer[], ttl: number} | Message | undefined} ice */
-  #keepIce(ice) {
-    this.#iceServers = ice?.iceServers ?? [];
-    /* Half the time: a call that starts now should get through its first
-     * minutes with what it has. */
-    this.#iceUntil = Date.now() + (ice?.ttl ?? 3600) * 500;
+  /** @param {{iceServers: RTCIceServer[], ttl: number} | Message} ice */
+  #keepIce({ iceServers, ttl }) {
+    this.#iceServers = iceServers;
+    this.#iceUntil = Date.now() + ttl * 500;
   }
 
   /**

@@ -148,6 +148,27 @@ const tests = {
     assert(!await alice.button('Decline').isVisible());
   },
 
+  async 'both restart ICE at once: the call goes on'(c) {
+    const { alice, bob } = await pair(c);
+    await connected({ alice, bob });
+    for (let i = 0; i < 4; i++) {
+      await Promise.all([alice, bob].map((person) => person.page.evaluate(() =>
+        window.connections.at(-1).restartIce())));
+      await sleep(i * 20);
+    }
+    await Promise.all([alice.seesPicture(), bob.seesPicture()]);
+    for (const person of [alice, bob]) {
+      await until(() => person.page.evaluate(() =>
+        window.connections.at(-1).signalingState === 'stable'
+        && window.connections.at(-1).connectionState === 'connected'), 10000,
+        'the end of the restarts');
+    }
+    await alice.press('Turn camera off');
+    await bob.page.locator('#no-picture', { hasText: 'alice' }).waitFor();
+    alice.quiet();
+    bob.quiet();
+  },
+
   async 'declined'(c) {
     const { alice, bob } = await pair(c);
     await alice.press('Call bob');

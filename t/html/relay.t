@@ -1,29 +1,89 @@
 #!/usr/bin/env node
 'use strict';
-/* Calls through a TURN server, with the credentials that the server signs. */
+/*
+ * Calls through a TURN server, with the credentials that the server signs.
+ *
+ * One coturn serves all tests.  Which of its URLs a page gets depends on the
+ * host of the page: udp.test has that one only, and so on.
+ */
 
 const { inOwnNetwork, onEachServer } = require('../lib/browser');
 inOwnNetwork();
 
 const assert = require('assert');
+const fs = require('fs');
+const { sleep } = require('../lib/server');
+const { diag } = require('../lib/tap');
 const { startTurn } = require('../lib/turn');
 
 const SECRET = 'for one test only';
+const NEXT_SECRET = 'for the same test, later';
+const TTL = 3; // seconds, at short.test
 
 let turn;
 
-async function connected(alice, bob) {
+function at(c, host, name, options = {}) {
+  const { relay = true, ...rest } = options;
+  return c.browser.person(name, `https://${host}.test:${c.s.ports.https}`,
+    { path: relay ? '/webrtc/?relay=1' : '/webrtc/', ...rest });
+}
+
+async function call(alice, bob) {
   await alice.join();
   await bob.join();
   await alice.press('Call bob');
   await bob.press('Answer with camera');
-  await alice.sees('Connected');
-  await bob.sees('Connected');
+}
+
+/* Two who may use the relay only are in a call. */
+async function relayed(c, host) {
+  const alice = await at(c, host, 'alice');
+  const bob = await at(c, host, 'bob');
+  await call(alice, bob);
+  await alice.sees('Connected through the relay');
+  await bob.sees('Connected through the relay');
+  return [alice, bob];
+}
+
+function together(people, ms) {
+  return Promise.all(people.flatMap((p) => [p.seesPicture(ms),
+                                            p.hearsSound(ms)]));
+}
+
+/* Sound and picture are back after coturn's end, which `again` starts anew. */
+async function comesBack(people, again) {
+  const start = Date.now();
+  /* It may last a moment only, and on one side only: the other may have a new
+   * way before she misses the old one. */
+  const interrupted = Promise.any(people.map((p) => p.page.evaluate(() =>
+    new Promise((resolve) => {
+      const section = document.querySelector('#call');
+      new MutationObserver(() => {
+        if (section.dataset.state === 'interrupted') {
+          resolve();
+        }
+      }).observe(section, { attributes: true });
+    }))));
+  await again();
+  await interrupted;
+  const gone = Date.now();
+  await together(people, 25000);
+  await Promise.all(people.map((p) => p.sees('Connected through the relay')));
+  const seconds = (from) => ((Date.now() - from) / 1000).toFixed(1);
+  diag(`sound and picture again ${seconds(start)} s after coturn's end, `
+    + `${seconds(gone)} s after the page saw that`);
+}
+
+async function endsInOrder([alice, bob]) {
+  await bob.press('Hang up');
+  await alice.sees('bob hung up.');
+  alice.quiet();
+  bob.quiet();
 }
 
 const tests = {
   async 'the page gets a TURN server with credentials'(c) {
-    const alice = await c.person('alice');
+    const alice = await at(c, 'udp', 'alice');
     const { iceServers, ttl } = await alice.page.evaluate(async () =>
       (await fetch('ice')).json());
     assert.equal(ttl, 3600);
@@ -33,49 +93,90 @@ const tests = {
     assert(credential.length > 20);
   },
 
-  async 'relay on both sides: picture and sound'(c) {
-    const path = '/webrtc/?relay=1';
-    const alice = await c.person('alice', { path });
-    const bob = await c.person('bob', { path });
-    await connected(alice, bob);
-    await Promise.all([alice, bob].flatMap((p) =>
-      [p.seesPicture(), p.hearsSound()]));
-    assert.deepEqual((await alice.stats()).types, ['relay', 'relay']);
-    assert.deepEqual((await bob.stats()).types, ['relay', 'relay']);
-    await bob.press('Hang up');
-    await alice.sees('bob hung up.');
-    alice.quiet();
-    bob.quiet();
+  async 'no relay needed: says that it is direct'(c) {
+    const alice = await at(c, 'udp', 'alice', { relay: false });
+    const bob = await at(c, 'udp', 'bob', { relay: false });
+    await call(alice, bob);
+    await alice.sees('Connected directly');
+    await bob.sees('Connected directly');
+    await endsInOrder([alice, bob]);
   },
 
-  /* The browser shows no address of a person who refused, so that the TURN
-   * server is the only way to her here. */
+  ...Object.fromEntries(['udp', 'tcp', 'tls'].map((transport) =>
+    [`relay on both sides, ${transport}: picture and sound`, async (c) => {
+      const people = await relayed(c, transport);
+      await together(people);
+      for (const person of people) {
+        const { types, transport: used } = await person.stats();
+        assert.deepEqual(types, ['relay', 'relay']);
+        assert.equal(used, transport);
+      }
+      await endsInOrder(people);
+    }])),
+
+  /* Her browser shows none of her addresses, but uses what bob's shows. */
   async 'camera refused: on with nothing, and still called'(c) {
-    const alice = await c.person('alice', { permissions: [] });
-    const bob = await c.person('bob');
+    const alice = await at(c, 'udp', 'alice', { relay: false,
+                                                permissions: [] });
+    const bob = await at(c, 'udp', 'bob', { relay: false });
     await alice.join();
     await bob.join();
     await alice.press('Call bob');
     await alice.sees('This page may not use your camera or microphone.');
     await alice.press('Go on without either');
     await bob.press('Answer with camera');
-    await alice.sees('Connected');
+    await alice.sees('Connected directly');
+    await bob.sees('Connected directly');
     await alice.seesPicture();
     await alice.hearsSound();
   },
 
-  async 'no way to each other'(c) {
-    await turn.stop();
-    const path = '/webrtc/?relay=1';
-    const alice = await c.person('alice', { path });
-    const bob = await c.person('bob', { path });
-    await alice.join();
-    await bob.join();
-    await alice.press('Call bob');
-    await bob.press('Answer with camera');
-    // who finds out first hangs up, and the other sees that
-    await Promise.any([alice, bob].map((person) =>
-      person.sees('could not find a way to each other', 40000)));
+  /* The credentials that the call began with are of no use by then. */
+  async 'a call outlives its credentials, and coturn'(c) {
+    const people = await relayed(c, 'short');
+    await sleep((TTL + 2) * 1000);
+    await together(people);
+    await comesBack(people, () => turn.restart());
+    await endsInOrder(people);
+  },
+
+  async 'the secret is changed in the middle of a call'(c) {
+    const people = await relayed(c, 'tcp');
+    fs.writeFileSync(c.s.files.secrets, `${NEXT_SECRET}\n${SECRET}\n`);
+    await c.s.reload();
+    await comesBack(people, () =>
+      turn.restart({ secrets: [NEXT_SECRET, SECRET] }));
+    await endsInOrder(people);
+  },
+
+  async 'the relay refuses: both are told'(c) {
+    await turn.restart({ secrets: ['of another site entirely'] });
+    const alice = await at(c, 'udp', 'alice');
+    const bob = await at(c, 'udp', 'bob');
+    await call(alice, bob);
+    const words = 'This call needs the relay of this site, and that refused it.';
+    await Promise.all([alice.sees(words), bob.sees(words)]);
+    alice.quiet();
+    bob.quiet();
+  },
+
+  async 'nobody there who relays: both are told'(c) {
+    await turn.end();
+    const alice = await at(c, 'tcp', 'alice');
+    const bob = await at(c, 'tcp', 'bob');
+    await call(alice, bob);
+    const words = 'This call needs the relay of this site, '
+      + 'and that cannot be reached.';
+    await Promise.all([alice.sees(words), bob.sees(words)]);
+  },
+
+  async 'relay only, at a site without one: says so at once'(c) {
+    const alice = await at(c, 'none', 'alice');
+    const bob = await at(c, 'none', 'bob', { relay: false });
+    await call(alice, bob);
+    await alice.sees('You opened this page for calls through a relay only, '
+      + 'but this site has none.', 5000);
+    await bob.sees('this site has no relay to help', 5000);
     await alice.button('Call bob').waitFor();
     await bob.button('Call alice').waitFor();
   },
@@ -83,5 +184,16 @@ const tests = {
 
 onEachServer(async () => {
   turn = await startTurn({ secrets: [SECRET] });
-  return { secrets: [SECRET], settings: { ice_server: turn.urls.udp } };
+  const { udp, tcp, tls } = turn.urls;
+  const host = (name, settings) => ({ names: [`${name}.test`], settings });
+  return {
+    secrets: [SECRET],
+    hosts: [host('udp', { ice_server: udp }),
+            host('tcp', { ice_server: tcp }),
+            host('tls', { ice_server: tls }),
+            host('short', { ice_server: udp, turn_ttl: `${TTL}s` }),
+            host('none', {})],
+    browser: { ca: turn.ca,
+               args: ['--host-resolver-rules=MAP *.test 127.0.0.1'] },
+  };
 }, tests, 60000);

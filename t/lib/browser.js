@@ -17,7 +17,10 @@
  */
 
 const assert = require('assert');
-const { spawnSync } = require('child_process');
+const fs = require('fs');
+const os = require('os');
+const path = require('path');
+const { execFileSync, spawnSync } = require('child_process');
 const { chromium } = require('playwright-core');
 const { servers, startServer, until } = require('./server');
 const { attempt, later } = require('./tap');
@@ -57,8 +60,9 @@ function inOwnNetwork() {
 
 /*
  * One server and one browser serve all tests; what a test opened is closed
- * after it.  options: startServer's, or a function that makes them ready.  ms:
- * of one test.  Under /webrtc/ the policy holds.
+ * after it.  options: startServer's, and `browser` with those of launch(); or a
+ * function that makes them ready.  ms: of one test.  Under /webrtc/ the policy
+ * holds.
  */
 function onEachServer(options, tests, ms = 90000) {
   for (const server of servers) {
@@ -72,7 +76,7 @@ async function runOn(server, options, tests, ms) {
     const own = typeof options === 'function' ? await options() : options;
     c.s = await startServer({ server, workers: 2,
       pageHeaders: { 'Content-Security-Policy': POLICY }, ...own });
-    c.browser = await launch();
+    c.browser = await launch(own.browser);
   });
   if (!started) {
     return;
@@ -88,21 +92,38 @@ async function runOn(server, options, tests, ms) {
 }
 
 /*
- * options: devices (of each kind, 1), args (more flags).
+ * options: devices (of each kind, 1), args (more flags), ca (a PEM file: the
+ * certificate of an authority to trust).
  */
-async function launch({ devices = 1, args = [] } = {}) {
+async function launch({ devices = 1, args = [], ca } = {}) {
+  const home = ca && makeHome(ca);
   const browser = await chromium.launch({
     executablePath: CHROMIUM,
+    ...(home && { env: { ...process.env, HOME: home } }),
     args: [...FLAGS, ...args,
            /* few frames: two cores encode and decode them all */
            `--use-fake-device-for-media-stream=device-count=${devices},fps=10`],
   });
-  return new Browser(browser);
+  return new Browser(browser, home);
+}
+
+/* A home folder with Chromium's list of trusted authorities.  What a context
+ * ignores of certificates does not hold for TURN. */
+function makeHome(ca) {
+  const home = fs.mkdtempSync(path.join(os.tmpdir(), 'wsig-home-'));
+  const list = path.join(home, '.pki', 'nssdb');
+  fs.mkdirSync(list, { recursive: true });
+  const certutil = (...args) =>
+    execFileSync('certutil', ['-d', `sql:${list}`, ...args]);
+  certutil('-N', '--empty-password');
+  certutil('-A', '-n', 'test CA', '-t', 'C,,', '-i', ca);
+  return home;
 }
 
 class Browser {
-  constructor(browser) {
+  constructor(browser, home) {
     this.browser = browser;
+    this.home = home;
     this.contexts = [];
   }
 
@@ -128,8 +149,11 @@ class Browser {
     await Promise.all(this.contexts.splice(0).map((c) => c.close()));
   }
 
-  close() {
-    return this.browser.close();
+  async close() {
+    await this.browser.close();
+    if (this.home) {
+      fs.rmSync(this.home, { recursive: true, force: true });
+    }
   }
 }
 
@@ -184,11 +208,12 @@ class Person {
     }
   }
 
-  /* {frames, audio: {packets, energy}, sent: {frames}, types} of the last
-   * connection. */
+  /* {frames, packets, energy, types, transport} of the last connection; types
+   * and transport (of our side's relay) are those of the selected pair. */
   stats() {
     return this.page.evaluate(async () => {
-      const result = { frames: 0, packets: 0, energy: 0, types: null };
+      const result = { frames: 0, packets: 0, energy: 0, types: null,
+                       transport: null };
       const all = await window.connections.at(-1)?.getStats();
       for (const report of all?.values() ?? []) {
         if (report.type === 'inbound-rtp' && report.kind === 'video') {
@@ -199,8 +224,10 @@ class Person {
         } else if (report.type === 'transport'
                    && report.selectedCandidatePairId) {
           const pair = all.get(report.selectedCandidatePairId);
-          result.types = [all.get(pair.localCandidateId)?.candidateType,
+          const local = all.get(pair.localCandidateId);
+          result.types = [local?.candidateType,
                           all.get(pair.remoteCandidateId)?.candidateType];
+          result.transport = local?.relayProtocol;
         }
       }
       return result;
