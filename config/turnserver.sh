@@ -155,7 +155,7 @@ absolute() {
 
 # Whose the result will be, and where it goes.
 check_place() {
-    local folder=${file%/*}/
+    local folder=${file%/*}/ input
     if [ -z "$user" ]; then
         user=$(id -un)
         if [ "$EUID" = 0 ] && id turnserver >/dev/null 2>&1; then
@@ -174,6 +174,11 @@ check_place() {
     if [ -L "$file" ] || { [ -e "$file" ] && [ ! -f "$file" ]; }; then
         fail "\"$file\" exists and is no regular file"
     fi
+    for input in "$template" "$secret_file" "$cert" "$key"; do
+        if [[ $file -ef $input || $file == "$input" ]]; then
+            fail "\"$file\" is what is read: another FILE is expected"
+        fi
+    done
     [ -f "$template" ] || fail "--template \"$template\": there is no such file"
     [ -r "$template" ] || fail "--template \"$template\": cannot be read"
 }
@@ -538,12 +543,14 @@ check_with_coturn() {
             grep -Ev '^[[:blank:]]*(log-file|syslog|proc-user)([[:blank:]=]|$)'
         echo proc-user=
     } >"$scratch"
-    words=$(turnserver -c "$scratch" 2>/dev/null </dev/null || true)
+    words=$(timeout 5 turnserver -c "$scratch" 2>/dev/null </dev/null || true)
     [[ $words == *"Unknown user name"* ]] ||
         fail "turnserver does not read the result:"$'\n'"$words"
     name=$(sed -n 's/.*Bad configuration format: *//p' <<<"$words" | head -n 1)
     [ -z "$name" ] || unknown_option "$name"
-    words=$(grep ERROR <<<"$words" | grep -v 'Unknown user name' || true)
+    # and not what later versions say of an option that went out of use
+    words=$(grep -Ei 'error.*(wrong|unknown|cannot|invalid)' <<<"$words" |
+        grep -v 'Unknown user name' || true)
     [ -z "$words" ] || fail "turnserver does not take the result:"$'\n'"$words"
 }
 

@@ -264,8 +264,8 @@ test('realms and ports', async () => {
   for (const port of ['0', '65536', '-1', '3478x', '03478', '99999999999999',
                       '1\n2', ' 1']) {
     refuses({ '--port': port }, `"${port}": a number from 1 to 65535`);
-    refuses({ '--tls-port': port }, `"${port}": a number from 1 to 65535`);
   }
+  refuses({ '--tls-port': '65536' }, '"65536": a number from 1 to 65535');
   refuses({ '--port': '5349' }, 'both 5349');
   refuses({ '--tls-port': '3478' }, 'both 3478', { named: '--port' });
 });
@@ -277,6 +277,8 @@ test('addresses', async () => {
                 '1.2.3.4\nno-auth'];
   for (const address of none) {
     refuses({ '--listening-ip': address }, `"${address}"`);
+  }
+  for (const address of none.slice(0, 2)) {
     refuses({ '--external-ip': address }, `"${address}"`);
     refuses({ '--allow-peer': address }, 'is no IPv4 or IPv6 address');
   }
@@ -324,8 +326,8 @@ policy = p\n[p]\ncommonName = supplied\n`);
           '20200101000000Z', '-enddate', '20200102000000Z');
   fs.chmodSync(at('old.pem'), 0o644);
 
-  refuses({ '--cert': at('none') }, 'there is no such file');
-  refuses({ '--key': at('none') }, 'there is no such file');
+  refuses({ '--cert': at('nosuch') }, 'there is no such file');
+  refuses({ '--key': at('nosuch') }, 'there is no such file');
   refuses({ '--cert': folder }, 'no regular file');
   refuses({ '--cert': at('words') }, 'no certificate in PEM');
   refuses({ '--cert': at('a.der') }, 'no certificate in PEM');
@@ -373,6 +375,14 @@ test('the file to write', async () => {
   }
   refuses({}, `there is no folder "${at('no/')}"`,
           { file: at('no/where'), named: `"${at('no/where')}"` });
+  for (const name of ['secret', 'a.pem', 'a.key']) {
+    refuses({}, 'is what is read', { file: at(name), named: `"${at(name)}"` });
+  }
+  fs.linkSync(at('secret'), at('again'));
+  for (const name of ['again', 'new']) {
+    refuses({ '--secret-file': at(name) }, 'is what is read',
+            { file: at(name), named: `"${at(name)}"` });
+  }
   refuses({ '--user': 'nosuchuser' }, '"nosuchuser": no such user');
 });
 
@@ -404,10 +414,31 @@ test('templates', async () => {
           { named: 'turnserver does not take the result' });
 });
 
+test('what another version of coturn says', async () => {
+  fs.mkdirSync(at('later'));
+  const says = (line) => {
+    fs.writeFileSync(at('later/turnserver'), `#!/bin/sh\n${line}\n`,
+                     { mode: 0o755 });
+    return { env: { ...process.env,
+                    PATH: `${at('later')}:${process.env.PATH}` } };
+  };
+  const end = 'echo "0: : ERROR: Unknown user name: "';
+  assert.equal(render({}, at('out'), says(
+    `echo "0: : ERROR: no-cli option is deprecated"; ${end}`)).code, 0);
+  refuses({}, 'has the option "no-cli", which turnserver does not know',
+          { ...says(`echo "0: : Bad configuration format: no-cli"; ${end}`),
+            named: 'line' });
+  refuses({}, 'Wrong address', { ...says(
+    `echo "0: : ERROR: Wrong address format: 1"; ${end}`),
+    named: 'turnserver does not take' });
+  refuses({}, 'help', { ...says('echo help'),
+                        named: 'turnserver does not read' });
+});
+
 /* What the renderer calls, beside turnserver. */
 const COMMANDS = ['bash', 'cat', 'chown', 'dirname', 'grep', 'head', 'id', 'ip',
                   'ln', 'mktemp', 'mv', 'openssl', 'rm', 'sed', 'setpriv',
-                  'stat', 'test'];
+                  'stat', 'test', 'timeout'];
 
 function whereIs(name) {
   return process.env.PATH.split(':').map((bin) => path.join(bin, name))
