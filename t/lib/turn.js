@@ -30,6 +30,8 @@ const LOOPBACK = '127.0.0.1';
  *   secrets    lines of the secret file
  *   addresses  where it listens and relays, in place of 127.0.0.1; then peers
  *              on loopback are refused as in production
+ *   discovered true: coturn is not told of these, and finds them by itself
+ *   rendered   more options of config/turnserver.sh
  *   lines      more lines of coturn's configuration
  */
 async function startTurn(options) {
@@ -47,7 +49,7 @@ async function startTurn(options) {
 
 class Turn {
   constructor(options, ports) {
-    this.options = { secrets: [], lines: [], ...options };
+    this.options = { secrets: [], rendered: [], lines: [], ...options };
     this.addresses = options.addresses || [LOOPBACK];
     this.ports = ports;
     const [host] = this.addresses;
@@ -92,7 +94,7 @@ class Turn {
   }
 
   configure() {
-    const { secrets, lines, addresses } = this.options;
+    const { secrets, addresses, discovered, rendered, lines } = this.options;
     const secretFile = path.join(this.folder, 'secrets');
     fs.writeFileSync(secretFile, secrets.join('\n'), { mode: 0o600 });
     execFileSync(RENDERER, [
@@ -100,9 +102,11 @@ class Turn {
       '--cert', path.join(this.folder, 'cert.pem'),
       '--key', path.join(this.folder, 'key.pem'),
       '--port', this.ports.plain, '--tls-port', this.ports.tls,
-      ...this.addresses.flatMap((ip) => ['--listening-ip', ip]),
+      ...(discovered ? []
+        : this.addresses.flatMap((ip) => ['--listening-ip', ip])),
       ...(addresses ? [] : ['--allow-peer', LOOPBACK]),
-      '--user', os.userInfo().username, this.file], { stdio: 'pipe' });
+      ...rendered, '--user', os.userInfo().username, this.file],
+    { stdio: 'pipe' });
     fs.appendFileSync(this.file, [
       ...(addresses ? [] : ['allow-loopback-peers']),
       `pidfile=${this.folder}/pid`, ...lines, ''].join('\n'));

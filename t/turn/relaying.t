@@ -58,9 +58,14 @@ async function having(options, run) {
   }
 }
 
-test('the machine has addresses', async () => {
-  for (const ip of [PUBLIC, PUBLIC6, PRIVATE, HOME]) {
-    execFileSync('ip', ['address', 'add', ip, 'dev', 'lo']);
+test('the machine has a network', async () => {
+  const ip = (...words) => execFileSync('ip', words);
+  ip('link', 'add', 'here', 'type', 'veth', 'peer', 'name', 'there');
+  ip('link', 'set', 'here', 'up');
+  ip('link', 'set', 'there', 'up');
+  for (const address of [PUBLIC, PUBLIC6, PRIVATE, HOME]) {
+    ip('address', 'add', address, 'dev', 'here',
+       ...(address === PUBLIC6 ? ['nodad'] : []));
   }
 });
 
@@ -79,8 +84,19 @@ test('a public address, of IPv4 and of IPv6', () => having(
     }
   }));
 
+test('all addresses of the machine, which coturn finds', () => having(
+  { addresses: [PUBLIC, PUBLIC6], discovered: true }, async (turn) => {
+    const alice = await person(turn, 'alice', 'tcp', 4, HOME);
+    const bob = await person(turn, 'bob', 'udp', 4, HOME);
+    assert.equal(alice.relayed.address, PUBLIC);
+    await talk(alice, bob);
+    assert.equal((await alice.permit(PRIVATE)).error, 403);
+    assert.equal((await alice.permit('127.0.0.1')).error, 403);
+  }));
+
 test('behind NAT: peers have the public address', () => having(
-  { addresses: [PRIVATE], lines: [`external-ip=${PUBLIC}/${PRIVATE}`] },
+  { addresses: [PRIVATE],
+    rendered: ['--external-ip', `${PUBLIC}/${PRIVATE}`] },
   async (turn) => {
     const [alice, bob] = await couple(turn, ['udp', 'tcp']);
     assert.equal(alice.relayed.address, PUBLIC);
@@ -89,13 +105,13 @@ test('behind NAT: peers have the public address', () => having(
   }));
 
 test('behind NAT, and coturn is not told of its own address', async () => {
-  const own = { addresses: [PRIVATE], lines: [`external-ip=${PUBLIC}`] };
+  const own = { addresses: [PRIVATE], rendered: ['--external-ip', PUBLIC] };
   await having(own, async (turn) => {
     const alice = await person(turn, 'alice', 'udp');
     assert.equal(alice.relayed.address, PUBLIC);
     assert.equal((await alice.permit(PUBLIC)).error, 403);
   });
-  own.lines.push(`allowed-peer-ip=${PRIVATE}`);
+  own.rendered.push('--allow-peer', PRIVATE);
   await having(own, async (turn) => {
     await talk(...await couple(turn, ['udp', 'udp']));
   });
