@@ -417,15 +417,17 @@ test('templates', async () => {
 test('what another version of coturn says', async () => {
   fs.mkdirSync(at('later'));
   const says = (line) => {
-    fs.writeFileSync(at('later/turnserver'), `#!/bin/sh\n${line}\n`,
-                     { mode: 0o755 });
+    fs.writeFileSync(at('later/turnserver'), `#!/bin/sh
+[ "$1" != --version ] || { echo 4.9.0; exit; }
+${line}
+`, { mode: 0o755 });
     return { env: { ...process.env,
                     PATH: `${at('later')}:${process.env.PATH}` } };
   };
   const end = 'echo "0: : ERROR: Unknown user name: "';
   assert.equal(render({}, at('out'), says(
     `echo "0: : ERROR: no-cli option is deprecated"; ${end}`)).code, 0);
-  refuses({}, 'has the option "no-cli", which turnserver does not know',
+  refuses({}, 'has the option "no-cli", which turnserver 4.9.0 does not know',
           { ...says(`echo "0: : Bad configuration format: no-cli"; ${end}`),
             named: 'line' });
   refuses({}, 'Wrong address', { ...says(
