@@ -442,7 +442,7 @@ export class Call extends EventTarget {
     if (transport) {
       transport.onselectedcandidatepairchange = () => this.#findPathSoon();
     }
-    this.#findPath();
+    this.#findPathSoon();
   }
 
   #findPathSoon() {
@@ -485,7 +485,10 @@ export class Call extends EventTarget {
     if (this.#everConnected && !this.relayed) {
       return plain;
     }
-    return this.#gathering?.trouble ?? theirs ?? plain;
+    /* They may have found out more than we have so far. */
+    const ours = this.#gathering?.trouble;
+    return RELAY_TROUBLES.find((trouble) => trouble === ours || trouble === theirs)
+      ?? theirs ?? plain;
   }
 
   /** @param {any} text from the other side's data channel */

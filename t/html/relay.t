@@ -52,20 +52,24 @@ function together(people, ms) {
 
 /* Sound and picture are back after coturn's end, which `again` starts anew. */
 async function comesBack(people, again) {
-  const start = Date.now();
   /* It may last a moment only, and on one side only: the other may have a new
    * way before she misses the old one. */
-  const interrupted = Promise.any(people.map((p) => p.page.evaluate(() =>
-    new Promise((resolve) => {
+  for (const person of people) {
+    await person.page.evaluate(() => {
       const section = document.querySelector('#call');
-      new MutationObserver(() => {
-        if (section.dataset.state === 'interrupted') {
-          resolve();
-        }
-      }).observe(section, { attributes: true });
-    }))));
+      window.interrupted = new Promise((resolve) => {
+        new MutationObserver(() => {
+          if (section.dataset.state === 'interrupted') {
+            resolve();
+          }
+        }).observe(section, { attributes: true });
+      });
+    });
+  }
+  const start = Date.now();
   await again();
-  await interrupted;
+  await Promise.any(people.map((p) =>
+    p.page.evaluate(() => window.interrupted)));
   const gone = Date.now();
   await together(people, 25000);
   await Promise.all(people.map((p) => p.sees('Connected through the relay')));
@@ -93,15 +97,6 @@ const tests = {
     assert(credential.length > 20);
   },
 
-  async 'no relay needed: says that it is direct'(c) {
-    const alice = await at(c, 'udp', 'alice', { relay: false });
-    const bob = await at(c, 'udp', 'bob', { relay: false });
-    await call(alice, bob);
-    await alice.sees('Connected directly');
-    await bob.sees('Connected directly');
-    await endsInOrder([alice, bob]);
-  },
-
   ...Object.fromEntries(['udp', 'tcp', 'tls'].map((transport) =>
     [`relay on both sides, ${transport}: picture and sound`, async (c) => {
       const people = await relayed(c, transport);
@@ -115,7 +110,7 @@ const tests = {
     }])),
 
   /* Her browser shows none of her addresses, but uses what bob's shows. */
-  async 'camera refused: on with nothing, and still called'(c) {
+  async 'camera refused, on with nothing: still called, and directly'(c) {
     const alice = await at(c, 'udp', 'alice', { relay: false,
                                                 permissions: [] });
     const bob = await at(c, 'udp', 'bob', { relay: false });
@@ -127,17 +122,40 @@ const tests = {
     await bob.press('Answer with camera');
     await alice.sees('Connected directly');
     await bob.sees('Connected directly');
-    await alice.seesPicture();
-    await alice.hearsSound();
+    await together([alice]);
+    await endsInOrder([alice, bob]);
   },
 
-  /* The credentials that the call began with are of no use by then. */
-  async 'a call outlives its credentials, and coturn'(c) {
-    const people = await relayed(c, 'short');
-    await sleep((TTL + 2) * 1000);
+  /* The credentials that the call began with are of no use by then.  The guest
+   * gets hers for this call only. */
+  async 'a guest\'s call outlives its credentials, and coturn'(c) {
+    const cookie = { name: 'user', value: 'alice', domain: 'short.test',
+                     path: '/', expires: -1, httpOnly: true, secure: true,
+                     sameSite: 'Lax' };
+    const alice = await at(c, 'short', 'alice', {
+      storageState: { cookies: [cookie], origins: [] } });
+    const guest = await at(c, 'short', 'guest');
+    const people = [alice, guest];
+    await alice.join();
+    await guest.join();
+    await guest.page.getByLabel('Call somebody by name').fill('alice');
+    await guest.press('Call');
+    await alice.press('Answer with camera');
+    for (const person of people) {
+      await person.sees('Connected through the relay');
+    }
+    await sleep((TTL + 1) * 1000);
     await together(people);
+    for (const person of people) {
+      const expiry = await person.page.evaluate(() => Number.parseInt(
+        window.connections.at(-1).getConfiguration().iceServers[0].username));
+      assert(expiry > Date.now() / 1000, `${person.name}'s are stale`);
+    }
     await comesBack(people, () => turn.restart());
-    await endsInOrder(people);
+    await alice.press('Hang up');
+    await guest.sees('alice hung up.');
+    alice.quiet();
+    guest.quiet();
   },
 
   async 'the secret is changed in the middle of a call'(c) {
@@ -158,6 +176,24 @@ const tests = {
     await Promise.all([alice.sees(words), bob.sees(words)]);
     alice.quiet();
     bob.quiet();
+  },
+
+  async 'the relay refuses those with no direct way: told at the end'(c) {
+    const alice = await at(c, 'udp', 'alice', { relay: false });
+    const bob = await at(c, 'udp', 'bob', { relay: false });
+    for (const person of [alice, bob]) {
+      await person.page.evaluate(() => { // of no use, as behind a firewall
+        RTCPeerConnection.prototype.addIceCandidate = async () => {};
+      });
+    }
+    await alice.page.clock.install(); // or it would take 20 s
+    await call(alice, bob);
+    await alice.sees('Connecting …');
+    await bob.sees('Connecting …');
+    await sleep(1500);
+    await alice.page.clock.fastForward(20000);
+    const words = 'This call needs the relay of this site, and that refused it.';
+    await Promise.all([alice.sees(words), bob.sees(words)]);
   },
 
   async 'nobody there who relays: both are told'(c) {
@@ -191,7 +227,8 @@ onEachServer(async () => {
     hosts: [host('udp', { ice_server: udp }),
             host('tcp', { ice_server: tcp }),
             host('tls', { ice_server: tls }),
-            host('short', { ice_server: udp, turn_ttl: `${TTL}s` }),
+            host('short', { ice_server: udp, turn_ttl: `${TTL}s`,
+                            identity: 'cookie_user', guests: 'call' }),
             host('none', {})],
     browser: { ca: turn.ca,
                args: ['--host-resolver-rules=MAP *.test 127.0.0.1'] },
