@@ -274,97 +274,43 @@ is_prefix() {
 }
 
 check_external() {
-    local public=$1 own=${external_ip#*/} kind
+    local public=$1 own=${external_ip#*/} special size
     local expected="IP or IP/PRIVATE-IP is expected: 198.51.100.7/10.0.0.7"
     is_address "$public" || bad_address --external-ip "$external_ip" "$expected"
-    kind=$(special)
-    local size=${#hex}
+    special=$(! is_special || echo "$public is no address of the internet")
+    size=${#hex}
     is_address "$own" || bad_address --external-ip "$external_ip" "$expected"
     [ "$size" = ${#hex} ] || bad_address --external-ip "$external_ip" \
         "both have to be IPv4 or both IPv6"
-    if [ "$kind" = private ] && [ "$own" != "$public" ]; then
-        warn "--external-ip: $public is private: no browser on the internet" \
-            "reaches it"
-    elif [ "$kind" = private ]; then
-        fail "--external-ip \"$external_ip\" is private: the address that" \
-            "browsers reach is expected, behind NAT as PUBLIC/PRIVATE;" \
-            "without NAT leave the option out"
-    elif [ -n "$kind" ]; then
-        fail "--external-ip \"$external_ip\": $public is $kind: the address" \
-            "that browsers reach is expected"
-    fi
     if [ "$own" != "$public" ]; then
         check_own --external-ip "$own"
+        [ -z "$special" ] || warn "--external-ip: $special"
+    elif [ -n "$special" ]; then
+        fail "--external-ip \"$external_ip\": $special: the one that browsers" \
+            "reach is expected, behind NAT as PUBLIC/PRIVATE; without NAT" \
+            "leave the option out"
     elif ! has_address "$public"; then
         warn "--external-ip $public: this machine has no such address; behind" \
             "NAT write $public/PRIVATE-IP, or two relayed sides cannot meet"
     fi
 }
 
-# What the address in $hex is, if none of the internet.
-special() {
+# Whether the address in $hex is one of those that the template denies.
+is_special() {
     case ${#hex}:$hex in
-    8:0a* | 8:ac1* | 8:c0a8* | 8:64[4-7]* | 32:f[cd]*) echo private ;;
-    8:7f* | 32:0000000000000000000000000000000[01]) echo "this machine's own" ;;
-    8:a9fe* | 32:fe[89ab]*) echo link-local ;;
-    8:c00002* | 8:c63364* | 8:cb0071* | 32:20010db8*)
-        echo "for documentation only"
-        ;;
-    8:00* | 8:[ef]* | 8:c00000* | 8:c61[23]* | 32:2002* | 32:20010[01]*)
-        echo "for special purposes"
-        ;;
-    8:* | 32:[23]*) ;;
-    *) echo "for special purposes" ;;
+    8:00* | 8:0a* | 8:7f* | 8:a9fe* | 8:ac1* | 8:c0a8* | 8:64[4-7]* | \
+        8:c00000* | 8:c00002* | 8:c61[23]* | 8:c63364* | 8:cb0071* | 8:[ef]* | \
+        32:2002* | 32:20010[01]* | 32:20010db8* | 32:[!23]*) ;;
+    *) return 1 ;;
     esac
 }
 
 # Sets $hex: 8 digits of an IPv4 address, 32 of an IPv6 address.
 is_address() {
-    case $1 in
-    *:*) is_ipv6 "$1" ;;
-    *) is_ipv4 "$1" ;;
-    esac
-}
-
-is_ipv4() {
-    local n='(0|[1-9][0-9]{0,2})' i
-    [[ $1 =~ ^$n\.$n\.$n\.$n$ ]] || return 1
-    for i in 1 2 3 4; do
-        [ "${BASH_REMATCH[i]}" -le 255 ] || return 1
-    done
-    printf -v hex %02x "${BASH_REMATCH[@]:1}"
-}
-
-# RFC 4291, section 2.2.
-is_ipv6() {
-    local text=$1 left right group groups=() tail=()
-    if [[ $text =~ ^(.*:)([0-9.]+\.[0-9.]+)$ ]]; then
-        left=${BASH_REMATCH[1]}
-        is_ipv4 "${BASH_REMATCH[2]}" || return 1
-        text=$left${hex:0:4}:${hex:4}
-    fi
-    [[ $text =~ ^[0-9a-fA-F:]+$ && $text != *::*::* ]] || return 1
-    left=${text%%::*}
-    right=${text#"$left"}
-    right=${right#::}
-    for group in "$left" "$right"; do
-        [[ $group != :* && $group != *: ]] || return 1
-    done
-    IFS=: read -ra groups <<<"$left"
-    IFS=: read -ra tail <<<"$right"
-    if [[ $text == *::* ]]; then
-        [ $((${#groups[@]} + ${#tail[@]})) -le 7 ] || return 1
-        while [ $((${#groups[@]} + ${#tail[@]})) -lt 8 ]; do
-            groups+=(0)
-        done
-    fi
-    groups+=("${tail[@]}")
-    [ ${#groups[@]} = 8 ] || return 1
-    hex=
-    for group in "${groups[@]}"; do
-        [ ${#group} -le 4 ] || return 1
-        printf -v hex %s%04x "$hex" "0x$group"
-    done
+    hex=$(perl -MSocket=inet_pton,AF_INET,AF_INET6 -e '
+        my ($text) = @ARGV;
+        my $bytes = inet_pton($text =~ /:/ ? AF_INET6 : AF_INET, $text);
+        print unpack "H*", $bytes // exit 1' -- "$1")
 }
 
 check_realm() {
@@ -434,7 +380,7 @@ check_certificate() {
     local about own subject issuer check=-checkhost
     check_file --cert "$cert"
     check_file --key "$key"
-    ! is_ipv4 "$realm" || check=-checkip
+    ! is_address "$realm" || check=-checkip
     about=$(openssl x509 -inform PEM -in "$cert" -noout -pubkey -subject \
         -issuer -enddate "$check" "$realm" 2>/dev/null || true)
     [[ $about == *notAfter=* ]] ||
