@@ -22,10 +22,10 @@ const ENDED = {
     + 'and this site has no relay to help. Try another network.',
   'relay-only': () => 'You opened this page for calls through a relay only, but this site has none. '
     + 'Open it without “?relay”.',
-  'relay-refused': () => 'This call needs the relay of this site, and that refused it. '
+  'relay-refused': () => 'This call needs the relay of this site, which refused it. '
     + 'Load the page again; if that does not help, tell those who run the site.',
-  'relay-full': () => 'This call needs the relay of this site, and that is full. Try again in a while.',
-  'relay-unreachable': () => 'This call needs the relay of this site, and that cannot be reached. '
+  'relay-full': () => 'This call needs the relay of this site, which is full. Try again in a while.',
+  'relay-unreachable': () => 'This call needs the relay of this site, which cannot be reached. '
     + 'Try again in a while, or on another network.',
   lost: (name) => `The connection to ${name} was lost.`,
 };

@@ -172,7 +172,7 @@ const tests = {
     const alice = await at(c, 'udp', 'alice');
     const bob = await at(c, 'udp', 'bob');
     await call(alice, bob);
-    const words = 'This call needs the relay of this site, and that refused it.';
+    const words = 'This call needs the relay of this site, which refused it.';
     await Promise.all([alice.sees(words), bob.sees(words)]);
     alice.quiet();
     bob.quiet();
@@ -192,7 +192,7 @@ const tests = {
     await bob.sees('Connecting …');
     await sleep(1500);
     await alice.page.clock.fastForward(20000);
-    const words = 'This call needs the relay of this site, and that refused it.';
+    const words = 'This call needs the relay of this site, which refused it.';
     await Promise.all([alice.sees(words), bob.sees(words)]);
   },
 
@@ -202,7 +202,7 @@ const tests = {
     const bob = await at(c, 'tcp', 'bob');
     await call(alice, bob);
     const words = 'This call needs the relay of this site, '
-      + 'and that cannot be reached.';
+      + 'which cannot be reached.';
     await Promise.all([alice.sees(words), bob.sees(words)]);
   },
 
