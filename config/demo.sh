@@ -218,7 +218,7 @@ died() {
 
 # The last words of both, which would be gone with the folder.
 tell() {
-    tail -n 8 "$folder"/run/{*.out,error.log} 2>/dev/null >&2 || true
+    tail -n 8 "$folder"/run/{*.out,error.log} >&2 2>/dev/null || true
 }
 
 # Whole groups, since workers outlive a master that was killed.

@@ -10,7 +10,8 @@ export LC_ALL=C
 PATH=$PATH:/usr/sbin:/sbin:/usr/local/sbin:/usr/local/bin
 
 me=turnserver.sh
-mark="# For this host, by $me."
+mark="# For this host, by $me"
+given=$(printf " %q" "$@")
 realm=
 secret_file=
 cert=
@@ -95,10 +96,10 @@ clean_up() {
 }
 
 take_options() {
-    local seen=' ' value
+    local seen=' ' missing= value
     while [ $# -gt 0 ]; do
         case $1 in
-        --help) usage; exit ;;
+        -h | --help) usage; exit ;;
         --?*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
         -*) ;;
         *)
@@ -137,11 +138,12 @@ take_options() {
         esac
         shift 2
     done
-    [ -n "$realm" ] || misused "--realm is missing"
-    [ -n "$secret_file" ] || misused "--secret-file is missing"
-    [ -n "$cert" ] || misused "--cert is missing"
-    [ -n "$key" ] || misused "--key is missing"
-    [ -n "$file" ] || misused "FILE is missing: where to write to"
+    [ -n "$realm" ] || missing+=" --realm"
+    [ -n "$secret_file" ] || missing+=" --secret-file"
+    [ -n "$cert" ] || missing+=" --cert"
+    [ -n "$key" ] || missing+=" --key"
+    [ -n "$file" ] || missing+=" FILE"
+    [ -z "$missing" ] || misused "missing:$missing"
     file=$(absolute "$file")
 }
 
@@ -171,8 +173,16 @@ check_place() {
     [ -w "$folder" ] || fail "\"$file\": no permission to write to \"$folder\""
     as_user test -x "$folder" || fail "\"$file\": $user, whom coturn will run" \
         "as, may not enter \"$folder\""
-    if [ -L "$file" ] || { [ -e "$file" ] && [ ! -f "$file" ]; }; then
-        fail "\"$file\" exists and is no regular file"
+    check_path FILE "$file"
+    [ ! -L "$file" ] ||
+        fail "\"$file\" is a symbolic link: name the file that it leads to"
+    if [ -e "$file" ]; then
+        [ -f "$file" ] || fail "\"$file\" exists and is no regular file"
+        [ -O "$file" ] || [ "$EUID" = 0 ] ||
+            fail "\"$file\" belongs to somebody else"
+        is_ours || [ ! -e "$file.orig" ] ||
+            fail "\"$file\" was not written by $me, and \"$file.orig\", where" \
+                "it would be kept, is there already: remove one of them"
     fi
     for input in "$template" "$secret_file" "$cert" "$key"; do
         if [[ $file -ef $input || $file == "$input" ]]; then
@@ -181,6 +191,11 @@ check_place() {
     done
     [ -f "$template" ] || fail "--template \"$template\": there is no such file"
     [ -r "$template" ] || fail "--template \"$template\": cannot be read"
+}
+
+# Not written by hand, nor brought by a package.
+is_ours() {
+    grep -qF "$mark " -- "$file"
 }
 
 as_user() {
@@ -274,15 +289,18 @@ is_prefix() {
 }
 
 check_external() {
-    local public=$1 own=${external_ip#*/} special size
+    local public=$1 own=${external_ip#*/} special= size
     local expected="IP or IP/PRIVATE-IP is expected: 198.51.100.7/10.0.0.7"
     is_address "$public" || bad_address --external-ip "$external_ip" "$expected"
-    special=$(! is_special || echo "$public is no address of the internet")
+    ! is_special || special="$public is no address of the internet"
     size=${#hex}
     is_address "$own" || bad_address --external-ip "$external_ip" "$expected"
     [ "$size" = ${#hex} ] || bad_address --external-ip "$external_ip" \
         "both have to be IPv4 or both IPv6"
-    if [ "$own" != "$public" ]; then
+    if [ -n "$special" ] && ! is_special; then
+        fail "--external-ip \"$external_ip\": the public address stands first:" \
+            "$own/$public"
+    elif [ "$own" != "$public" ]; then
         check_own --external-ip "$own"
         [ -z "$special" ] || warn "--external-ip: $special"
     elif [ -n "$special" ]; then
@@ -323,6 +341,7 @@ check_realm() {
 # The rules of the web server's module, so that no file is good for one only.
 check_secrets() {
     local folder=${secret_file%/*}/
+    check_path --secret-file "$secret_file"
     if [ -e "$secret_file" ] || [ -L "$secret_file" ]; then
         check_secret_file
         read_secrets
@@ -393,8 +412,8 @@ check_certificate() {
     openssl x509 -in "$cert" -noout -checkend 0 >/dev/null ||
         fail "--cert \"$cert\" ran out: $(grep notAfter= <<<"$about")"
     [[ $about == *"does match"* ]] ||
-        warn "--cert \"$cert\" is not for $realm: in turns: URLs write a name" \
-            "that it is for"
+        warn "--cert \"$cert\" is not for $realm: change the turns: line" \
+            "below to a name that it is for"
     subject=$(sed -n 's/^subject=//p' <<<"$about")
     issuer=$(sed -n 's/^issuer=//p' <<<"$about")
     [ "$subject" = "$issuer" ] ||
@@ -406,18 +425,26 @@ check_certificate() {
 check_file() {
     [ -e "$2" ] || fail "$1 \"$2\": there is no such file"
     [ -f "$2" ] || fail "$1 \"$2\" is no regular file"
-    [[ ${#2} -le 900 && $2 =~ ^[A-Za-z0-9/._+,:%~=-]+$ ]] ||
-        fail "$1 \"$2\": a path of at most 900 letters, digits and" \
-            "/ . _ + , : % ~ = - is expected"
+    check_path "$1" "$2"
     [ -r "$2" ] || fail "$1 \"$2\": cannot be read"
     as_user test -r "$2" || unreadable "$1" "$2"
 }
 
+# Of configurations, where blanks and quotation marks mean something.
+check_path() {
+    [[ ${#2} -le 900 && $2 =~ ^[A-Za-z0-9/._+,:%~=-]+$ ]] ||
+        fail "$1 \"$2\": a path of at most 900 letters, digits and" \
+            "/ . _ + , : % ~ = - is expected"
+}
+
 unreadable() {
+    echo "$me: $1 \"$2\": $user, whom coturn will run as, cannot read it." >&2
+    if [[ $2 != */letsencrypt/live/* ]]; then
+        fail "copy both: install -D -m 600 -o $user -t /etc/coturn $cert $key"
+    fi
     cat >&2 <<END
-$me: $1 "$2": $user, whom coturn will run as, cannot read it.
-Give coturn copies of its own.  For certbot, which makes them anew after each
-renewal then, make /etc/letsencrypt/renewal-hooks/deploy/coturn, mode 755:
+Give coturn copies of its own: make /etc/letsencrypt/renewal-hooks/deploy/coturn,
+mode 755, which certbot runs after each renewal,
 
     #!/bin/sh
     set -e
@@ -444,7 +471,7 @@ render() {
     lines=("${lines[@]//@TLS_PORT@/"$tls_port"}")
     lines=("${lines[@]//@CERT@/"$cert"}")
     lines=("${lines[@]//@KEY@/"$key"}")
-    lines+=("" "$mark")
+    lines+=("" "$mark$given")
     [ -z "$external_ip" ] || lines+=("external-ip=$external_ip")
     lines+=("${listening_ips[@]/#/listening-ip=}")
     lines+=("${allowed_peers[@]/#/allowed-peer-ip=}")
@@ -453,6 +480,7 @@ render() {
 # What coturn would take otherwise than it looks.
 check_lines() {
     local line n=0 fault
+    local number='^[[:blank:]]*([a-z-]*-(port|quota|lifetime|nonce|bps))[[:blank:]=]+(.*[^[:space:]])'
     local allowed='^[[:blank:]]*allowed-peer-ip[[:blank:]=]+([^[:space:]]*)'
     for line in "${lines[@]}"; do
         n=$((n + 1))
@@ -462,6 +490,9 @@ check_lines() {
             bad_line "$n" "has ${BASH_REMATCH[0]}, which is not known"
         [[ ! $line =~ \;[[:space:]]*$ ]] ||
             bad_line "$n" "ends with a semicolon"
+        if [[ $line =~ $number && ${BASH_REMATCH[3]} == *[!0-9]* ]]; then
+            bad_line "$n" "is wrong: ${BASH_REMATCH[1]} is a number"
+        fi
         if [[ $line =~ $allowed ]]; then
             fault=$(range_fault "${BASH_REMATCH[1]}")
             [ -z "$fault" ] || bad_line "$n" "is wrong: $fault"
@@ -531,24 +562,18 @@ write() {
         printf 'static-auth-secret=%s\n' "${secrets[@]}"
     } >"$scratch"
     [ "$EUID" != 0 ] || chown "$uid:$gid" "$scratch"
-    keep_foreign
-    mv "$scratch" "$file"
-}
-
-# What somebody wrote by hand, or a package brought.
-keep_foreign() {
-    if [ -e "$file" ] && [ ! -e "$file.orig" ] &&
-        ! grep -qxF "$mark" -- "$file"; then
+    if [ -e "$file" ] && ! is_ours; then
         ln "$file" "$file.orig"
         echo "kept what was there as $file.orig"
     fi
+    mv "$scratch" "$file"
 }
 
 tell() {
     local n=${#secrets[@]}
     cat <<END
 wrote $file, with $n secret$([ "$n" = 1 ] || echo s)
-coturn reads it as user $user: $(start_command)
+Start coturn, as user $user: $(start_command)
 
 nginx, in the server block of the site:
     webrtc_signal_ice_server stun:$realm:$port
@@ -569,8 +594,11 @@ END
 start_command() {
     if [ "$file" = /etc/turnserver.conf ]; then
         echo "systemctl restart coturn"
+    elif [ "$EUID" != "$uid" ]; then
+        echo "setpriv --reuid=$uid --regid=$gid --init-groups" \
+            "turnserver -c $file --pidfile="
     else
-        echo "turnserver -c $file"
+        echo "turnserver -c $file --pidfile="
     fi
 }
 

@@ -122,7 +122,8 @@ test('what it writes, whose it is, and what comes next', async () => {
   assert(result.every((line) => !/@[A-Z_]+@/.test(line)));
 
   assert(out.startsWith(`wrote ${at('out')}, with 2 secrets\n`
-    + `coturn reads it as user ${USER}: turnserver -c ${at('out')}\n`), out);
+    + `Start coturn, as user ${USER}: `), out);
+  assert(out.includes(`turnserver -c ${at('out')} --pidfile=\n`), out);
   for (const word of ['webrtc_signal_ice_server ', 'WebrtcSignalIceServer ',
                       ' turn:example.org:3478?transport=udp',
                       ' turns:example.org:5349?transport=tcp',
@@ -180,6 +181,11 @@ test('what somebody else wrote is kept beside it', async () => {
                'realm=by-hand.example.org\n');
   assert.equal(render({}, at('foreign')).code, 0);
   assert.match(fs.readFileSync(at('foreign.orig'), 'utf8'), /by-hand/);
+
+  write('foreign', 'realm=again.example.org\n', 0o640);
+  refuses({}, 'is there already',
+          { file: at('foreign'), named: `"${at('foreign')}"` });
+  assert.match(fs.readFileSync(at('foreign'), 'utf8'), /again/);
 });
 
 test('a secret is made where there is none', async () => {
@@ -235,16 +241,17 @@ test('secrets that the web server does not take, or coturn', async () => {
 });
 
 test('used wrongly', async () => {
-  const wrong = [[[], '--realm is missing'], [['--realm'], 'needs a value'],
+  const wrong = [[[], 'missing: --realm --secret-file'],
+    [['--realm'], 'needs a value'],
     [['--nosuch', 'x'], 'unknown option "--nosuch"'],
     [['-p', '1'], 'unknown option "-p"'],
     [['--port', '1', '--port', '2'], '--port is given twice'],
     [['one', 'two'], 'one FILE is expected']];
   for (const name of Object.keys(GOOD)) {
     const rest = Object.entries(GOOD).filter(([other]) => other !== name);
-    wrong.push([rest.flat(), `${name} is missing`]);
+    wrong.push([rest.flat(), `missing: ${name} FILE`]);
   }
-  wrong.push([Object.entries(GOOD).flat(), 'FILE is missing']);
+  wrong.push([Object.entries(GOOD).flat(), 'missing: FILE']);
   for (const [args, words] of wrong) {
     const { code, out, err } = run(args);
     assert.equal(code, 2, err);
@@ -299,6 +306,7 @@ test('addresses', async () => {
             `"${address}": ${address} is no address of the internet`);
   }
   for (const [address, words] of [
+    ['10.0.0.7/192.88.98.7', 'stands first: 192.88.98.7/10.0.0.7'],
     ['192.88.98.7/fd00::7', 'both have to be IPv4 or both IPv6'],
     ['192.88.98.7/', 'is expected: 198.51.100.7'], ['/10.0.0.7', '198.51'],
     ['192.88.98.7/10.0.0.7/10.0.0.8', '198.51'],
@@ -369,10 +377,11 @@ test('a certificate that browsers may not take is a warning', async () => {
 test('the file to write', async () => {
   fs.mkdirSync(at('dir'));
   fs.symlinkSync('out', at('link'));
-  for (const name of ['dir', 'link']) {
-    refuses({}, 'no regular file',
-            { file: at(name), named: `"${at(name)}" exists` });
-  }
+  refuses({}, 'exists and is no regular file',
+          { file: at('dir'), named: `"${at('dir')}"` });
+  refuses({}, 'is a symbolic link',
+          { file: at('link'), named: `"${at('link')}"` });
+  refuses({}, 'a path of at most', { file: at('a b'), named: 'FILE' });
   refuses({}, `there is no folder "${at('no/')}"`,
           { file: at('no/where'), named: `"${at('no/where')}"` });
   for (const name of ['secret', 'a.pem', 'a.key']) {
@@ -408,6 +417,8 @@ test('templates', async () => {
   wrong('--realm=x\n', `line 6 ${here} has the option "--realm"`);
   wrong('user-quota=12;\n', `line 6 ${here} ends with a semicolon`);
   wrong('cert=@PATH@\n', `line 6 ${here} has @PATH@`);
+  wrong('user-quota=two\n', `line 6 ${here} is wrong: user-quota is a number`);
+  wrong(' max-port = 5x\n', `line 6 ${here} is wrong: max-port is a number`);
   wrong(`cert=${'x'.repeat(1000)}\n`, `line 6 ${here} is longer than`);
   wrong('allowed-peer-ip=::\n', `line 6 ${here} is wrong`);
   refuses(template('listening-ip=1.2.3.4.5\n'), 'ERROR',
@@ -537,12 +548,17 @@ test('coturn takes the result without a complaint', async () => {
 
 if (ROOT) {
   test('root: a key that coturn cannot read', async () => {
+    fs.mkdirSync(at('letsencrypt/live'), { recursive: true });
     for (const [name, file] of [['--key', 'a.key'], ['--cert', 'a.pem']]) {
-      fs.copyFileSync(at(file), at('closed'));
-      fs.chmodSync(at('closed'), 0o600);
+      for (const closed of ['closed', 'letsencrypt/live/closed']) {
+        fs.copyFileSync(at(file), at(closed));
+        fs.chmodSync(at(closed), 0o600);
+      }
       refuses({ [name]: at('closed') }, ['turnserver, whom coturn will run as',
-        '/etc/letsencrypt/renewal-hooks/deploy/', `cd ${folder}\n`,
-        'install -D -m 600 -o turnserver', 'systemctl kill -s USR2 coturn']);
+        'install -D -m 600 -o turnserver', at('closed')]);
+      refuses({ [name]: at('letsencrypt/live/closed') }, [
+        '/etc/letsencrypt/renewal-hooks/deploy/',
+        `cd ${at('letsencrypt/live')}\n`, 'systemctl kill -s USR2 coturn']);
     }
     fs.chmodSync(folder, 0o700);
     refuses({}, 'may not enter', { named: `"${at('none')}"` });
@@ -566,7 +582,7 @@ if (ROOT) {
     assert.deepEqual([code, err], [0, '']);
     assert.equal(fs.statSync(at('own-out')).uid, NOBODY);
     assert.equal(fs.statSync(at('own-secret')).uid, NOBODY);
-    assert.match(out, /reads it as user nobody:/);
+    assert.match(out, /as user nobody:/);
     refuses({}, 'no permission to write',
             { ...nobody, file: '/none', named: '"/none"' });
   });
