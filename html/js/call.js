@@ -24,7 +24,7 @@ import { Gathering, RELAY_TROUBLES, hasRelay, isRelayed } from './relay.js';
  *   connected: boolean,
  *   send: (message: any) => boolean,
  *   request: (message: any) => Promise<any>,
- *   iceServers: (options?: {renew?: boolean}) => Promise<RTCIceServer[]>,
+ *   iceServers: () => Promise<RTCIceServer[]>,
  *   iceFreshFor: number,
  * }} SignalLike
  *
@@ -240,7 +240,7 @@ export class Call extends EventTarget {
       case 'signal':
         if (GIVE_UPS.includes(detail.data?.gaveUp)) {
           /* At once: what comes next is their `hangup`. */
-          this.#end(this.#whyGiveUp(detail.data.gaveUp));
+          this.#leave(this.#whyGiveUp(detail.data.gaveUp));
         } else {
           this.#later(() => this.#negotiate(detail.data));
         }
@@ -280,6 +280,9 @@ export class Call extends EventTarget {
 
   /** @param {RTCIceServer[]} iceServers */
   #connect(iceServers) {
+    if (this.#over) {
+      return; /* while they were on their way */
+    }
     if (this.#options.iceTransportPolicy === 'relay' && !hasRelay(iceServers)) {
       this.#post({ gaveUp: 'no-relay' });
       this.#leave('relay-only');
@@ -311,7 +314,7 @@ export class Call extends EventTarget {
     this.#channel = pc.createDataChannel('call', { negotiated: true, id: 0 });
     this.#channel.onopen = () => this.tell();
     this.#channel.onmessage = ({ data }) => this.#hearSay(JSON.parse(data));
-    this.#channel.onclose = () => this.#end('hangup');
+    this.#channel.onclose = () => this.#leave('hangup');
     this.#local?.getTracks().forEach((track) => pc.addTrack(track, /** @type {MediaStream} */ (this.#local)));
   }
 
@@ -337,16 +340,18 @@ export class Call extends EventTarget {
       return;
     }
     const offer = description.type === 'offer';
-    if (offer && restartsIce(pc, description)) {
-      /* We gather anew, too, and their restart is as good as ours. */
-      await this.#servers?.renew();
-      this.#gathering?.begin();
-      this.#restartAfter(RESTART_EVERY);
+    if (!offer && pc.signalingState !== 'have-local-offer') {
+      return; /* of nothing that we offer */
     }
     const collision = offer && (this.#offering || pc.signalingState !== 'stable');
     this.#ignoring = collision && !this.#polite;
     if (this.#ignoring) {
       return;
+    }
+    if (offer && restartsIce(pc, description)) {
+      /* We gather anew, too, and their restart is as good as ours. */
+      this.#gathering?.begin();
+      this.#restartAfter(RESTART_EVERY);
     }
     await pc.setRemoteDescription(description);
     if (offer) {
@@ -421,15 +426,10 @@ export class Call extends EventTarget {
     }, this.#polite ? time + CALLEE_TIME : time);
   }
 
-  /** Look for a way again, with credentials of this moment, until there is one
-   * or the time is over. */
+  /** Look for a way again, until there is one or the time is over. */
   async #restart() {
     const pc = /** @type {RTCPeerConnection} */ (this.#pc);
-    const broken = () => this.#signalled && pc.connectionState !== 'connected';
-    if (broken()) {
-      await this.#servers?.renew();
-    }
-    if (broken()) {
+    if (this.#signalled && pc.connectionState !== 'connected') {
       this.#gathering?.begin();
       pc.restartIce();
       this.#restartAfter(RESTART_EVERY);
@@ -438,7 +438,7 @@ export class Call extends EventTarget {
 
   #watchPath() {
     /* Not every browser tells; then it is as we found it at first. */
-    const transport = this.#pc?.sctp?.transport.iceTransport;
+    const transport = this.#pc?.sctp?.transport?.iceTransport;
     if (transport) {
       transport.onselectedcandidatepairchange = () => this.#findPathSoon();
     }
@@ -447,7 +447,9 @@ export class Call extends EventTarget {
 
   #findPathSoon() {
     clearTimeout(this.#pathTimer);
-    this.#pathTimer = setTimeout(() => this.#findPath(), PATH_TIME);
+    if (!this.#over) {
+      this.#pathTimer = setTimeout(() => this.#guard(() => this.#findPath()), PATH_TIME);
+    }
   }
 
   async #findPath() {
@@ -461,6 +463,9 @@ export class Call extends EventTarget {
   /** We have nothing that the other side could reach us by.  Without a relay
    * we can still reach the other side, unless we may use relays only. */
   #stranded() {
+    if (this.#over) {
+      return;
+    }
     if (this.#everConnected) {
       this.#restartAfter(VAIN_TIME);
     } else if (this.#options.iceTransportPolicy === 'relay') {
@@ -479,22 +484,22 @@ export class Call extends EventTarget {
     this.#leave(reason);
   }
 
-  /** @param {string} [theirs] why the other side has given up */
+  /** @param {string} [theirs] why the other side has given up; of no interest
+   * once we were connected */
   #whyGiveUp(theirs) {
-    const plain = this.#everConnected ? 'lost' : 'no-path';
-    if (this.#everConnected && !this.relayed) {
-      return plain;
+    const ours = this.#gathering?.trouble;
+    if (this.#everConnected) {
+      return (this.relayed && ours) || 'lost';
     }
     /* They may have found out more than we have so far. */
-    const ours = this.#gathering?.trouble;
     return RELAY_TROUBLES.find((trouble) => trouble === ours || trouble === theirs)
-      ?? theirs ?? plain;
+      ?? theirs ?? 'no-path';
   }
 
   /** @param {any} text from the other side's data channel */
   #hearSay(text) {
     if (text.hangup) {
-      this.#end('hangup');
+      this.#leave('hangup');
     } else if (text.sending) {
       const { audio, video } = text.sending;
       this.remoteSending = { audio: audio === true, video: video === true };
@@ -545,6 +550,9 @@ export class Call extends EventTarget {
    * @param {string} reason
    */
   #leave(reason) {
+    if (this.#over) {
+      return;
+    }
     this.#say({ hangup: true });
     if (this.#signalled && this.#id) {
       this.#signal.send({ type: 'hangup', call: this.#id });

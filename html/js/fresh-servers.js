@@ -31,20 +31,13 @@ export class FreshServers {
     this.#schedule();
   }
 
-  /** Fresh ones now, whatever the age of what we have: the secret that signed
-   * them may have been changed. */
-  renew() {
-    return this.#fetch({ renew: true });
-  }
-
   stop() {
     clearTimeout(this.#timer);
     this.#stopped = true;
   }
 
-  /** @param {{renew?: boolean}} [options] */
-  async #fetch(options) {
-    const iceServers = await this.#signal.iceServers(options);
+  async #renew() {
+    const iceServers = await this.#signal.iceServers();
     if (!this.#stopped) {
       this.#pc.setConfiguration({ iceServers, ...this.#options });
       this.#schedule();
@@ -52,8 +45,7 @@ export class FreshServers {
   }
 
   #schedule() {
-    clearTimeout(this.#timer);
     const time = Math.min(this.#signal.iceFreshFor || RETRY_TIME, LONGEST_TIMER);
-    this.#timer = setTimeout(() => this.#fetch(), time);
+    this.#timer = setTimeout(() => this.#renew(), time);
   }
 }

@@ -42,11 +42,20 @@ export function hasRelay(iceServers) {
  */
 export async function isRelayed(pc) {
   const stats = await pc.getStats();
-  for (const report of /** @type {any} */ (stats).values()) {
-    const pair = report.type === 'transport' && stats.get(report.selectedCandidatePairId);
-    if (pair) {
-      return [pair.localCandidateId, pair.remoteCandidateId].some(
-        (id) => stats.get(id)?.candidateType === 'relay');
+  const pair = selectedPair(stats);
+  return pair && [pair.localCandidateId, pair.remoteCandidateId].some(
+    (id) => stats.get(id)?.candidateType === 'relay');
+}
+
+/** @param {any} stats */
+function selectedPair(stats) {
+  for (const report of stats.values()) {
+    if (report.type === 'transport' && stats.has(report.selectedCandidatePairId)) {
+      return stats.get(report.selectedCandidatePairId);
+    }
+    /* Firefox's own way, instead of that. */
+    if (report.type === 'candidate-pair' && report.selected) {
+      return report;
     }
   }
   return undefined;

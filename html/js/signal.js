@@ -149,11 +149,10 @@ export class Signal extends EventTarget {
    * credentials is over: a call that starts now should get through its first
    * minutes with what it has.
    *
-   * @param {{renew?: boolean}} [options] renew: fresh ones in any case
    * @returns {Promise<RTCIceServer[]>}
    */
-  async iceServers({ renew = false } = {}) {
-    if ((renew || this.iceFreshFor === 0) && this.connected) {
+  async iceServers() {
+    if (this.iceFreshFor === 0 && this.connected) {
       try {
         await this.request({ type: 'ice' });
       } catch (error) {

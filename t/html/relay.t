@@ -12,7 +12,7 @@ inOwnNetwork();
 
 const assert = require('assert');
 const fs = require('fs');
-const { sleep } = require('../lib/server');
+const { sleep, until } = require('../lib/server');
 const { diag } = require('../lib/tap');
 const { startTurn } = require('../lib/turn');
 
@@ -190,7 +190,9 @@ const tests = {
     await call(alice, bob);
     await alice.sees('Connecting …');
     await bob.sees('Connecting …');
-    await sleep(1500);
+    await until(() => alice.page.evaluate(() =>
+      window.connections.at(-1)?.iceGatheringState === 'complete'), 10000,
+      'the end of gathering');
     await alice.page.clock.fastForward(20000);
     const words = 'This call needs the relay of this site, which refused it.';
     await Promise.all([alice.sees(words), bob.sees(words)]);
