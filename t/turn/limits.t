@@ -7,11 +7,12 @@ const { inOwnNetwork } = require('../lib/browser');
 inOwnNetwork();
 
 const assert = require('assert');
+const dgram = require('dgram');
 const fs = require('fs');
 const path = require('path');
 const tls = require('tls');
 const { execFileSync, spawnSync } = require('child_process');
-const { until } = require('../lib/server');
+const { sleep, until } = require('../lib/server');
 const { test } = require('../lib/tap');
 const { startTurn } = require('../lib/turn');
 const { connect } = require('../lib/turn-client');
@@ -22,7 +23,11 @@ const TEMPLATE = path.join(__dirname, '../../config/turnserver.conf');
 /* The opposite of what the template says, to see that the tests can tell. */
 const LAX = ['no-dtls=0', 'no-cli=0', 'cli-password=none', 'no-tcp-relay=0',
              'cipher-list=ALL:@SECLEVEL=0', 'no-software-attribute=0',
-             'max-allocate-lifetime=3600'];
+             'no-stun-backward-compatibility=0', 'max-allocate-lifetime=3600'];
+
+/* Binding requests: one of RFC 3489, without the magic cookie, and today's. */
+const CLASSIC = Buffer.from('00010000' + 'c1'.repeat(16), 'hex');
+const BINDING = Buffer.from('000100002112a442' + 'b1'.repeat(12), 'hex');
 
 let turn;
 let lax;
@@ -89,6 +94,23 @@ test('a laxer coturn starts', async () => {
 test('no DTLS', () => {
   assert(speaksDtls(lax.ports.plain));
   assert(!speaksDtls(turn.ports.plain));
+});
+
+test('no STUN of RFC 3489', async () => {
+  const answered = async (server) => {
+    const socket = dgram.createSocket('udp4');
+    const requests = [];
+    socket.on('message', (message) =>
+      requests.push(message.subarray(8, 20).toString('hex')));
+    socket.send(CLASSIC, server.ports.plain, '127.0.0.1');
+    await sleep(300);
+    socket.send(BINDING, server.ports.plain, '127.0.0.1');
+    await until(() => requests.includes('b1'.repeat(12)));
+    socket.close();
+    return requests;
+  };
+  assert.deepEqual(await answered(lax), ['c1'.repeat(12), 'b1'.repeat(12)]);
+  assert.deepEqual(await answered(turn), ['b1'.repeat(12)]);
 });
 
 test('TLS 1.2 or later', async () => {

@@ -439,7 +439,9 @@ ${line}
   };
   const end = 'echo "0: : ERROR: Unknown user name: "';
   assert.equal(render({}, at('out'), says(
-    `echo "0: : ERROR: no-cli option is deprecated"; ${end}`)).code, 0);
+    `echo "0: : ERROR: no-cli option is deprecated"
+     echo "0: : Bad configuration format: no-stun-backward-compatibility"
+     ${end}`)).code, 0);
   refuses({}, 'has the option "no-cli", which turnserver 4.9.0 does not know',
           { ...says(`echo "0: : Bad configuration format: no-cli"; ${end}`),
             named: 'line' });
