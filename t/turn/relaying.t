@@ -138,7 +138,7 @@ test('nothing comes or goes without a permission, or after the end', () =>
     assert.deepEqual(bob.inbox, []);
   }));
 
-test("the log has no client's address", () => having(
+test('the log has no address but of a TCP connection that broke', () => having(
   { addresses: [PUBLIC] }, async (turn) => {
     const [alice, bob] = [
       await person(turn, 'alice', 'udp', 4, HOME),
@@ -154,4 +154,12 @@ test("the log has no client's address", () => having(
     await until(() => turn.log().includes('mallory'));
     await sleep(1200); // the end of alice's allocation
     assert(!turn.log().includes(HOME), turn.log());
+
+    const carol = await person(turn, 'carol', 'tcp', 4, HOME);
+    carol.socket.resetAndDestroy();
+    await until(() => turn.log().includes(HOME));
+    await sleep(1200);
+    assert.deepEqual(turn.log().split('\n').filter((line) =>
+      line.includes(HOME) && !/TCP socket error: Connection reset/.test(line)),
+                     []);
   }));
