@@ -83,6 +83,7 @@ make_folder() {
     shared=$(mktemp -d /dev/shm/webrtc-signal-demo.XXXXXX)
     chmod 711 "$folder" "$shared"
     mkdir "$folder/config" "$folder/run" "$folder/turn"
+    chmod 711 "$folder/turn"
     cp -R "$top/html" "$folder/html"
     chmod -R a+rX "$folder/html"
     ln -s "$top/build" "$folder/build"
@@ -105,7 +106,8 @@ make_certificate() {
 
 # As on a server (README, TURN): the template, a copy of the certificate that
 # coturn can read, and what is allowed beyond the template.  Here that is to
-# relay to coturn's own addresses, for two sides that are both relayed.
+# relay to coturn's own addresses, for two sides that are both relayed.  The
+# files are coturn's; their folder, to which root writes, is not.
 render_coturn() {
     local conf=$folder/turn/turnserver.conf address
     local options=(--realm "$host" --secret-file "$folder/run/turn.secret"
@@ -116,16 +118,13 @@ render_coturn() {
     done
     cp "$folder"/run/{cert,key}.pem "$folder/turn"
     if [ "$(id -u)" = 0 ]; then
-        chown -R turnserver: "$folder/turn"
+        chown turnserver: "$folder"/turn/{cert,key}.pem
     fi
     "$top/config/turnserver.sh" "${options[@]}" "$conf" \
         >"$folder/run/render.out" || fail "there is no coturn without that"
-    {
-        if [[ " ${addresses[*]}" == *" 127."* ]]; then
-            echo allow-loopback-peers
-        fi
-        echo "pidfile=$folder/turn/turnserver.pid"
-    } >>"$conf"
+    if [[ " ${addresses[*]}" == *" 127."* ]]; then
+        echo allow-loopback-peers >>"$conf"
+    fi
 }
 
 start_nginx() {
@@ -154,7 +153,7 @@ start_apache() {
 }
 
 start_coturn() {
-    local command=(turnserver -c "$folder/turn/turnserver.conf")
+    local command=(turnserver -c "$folder/turn/turnserver.conf" --pidfile=)
     if [ "$(id -u)" = 0 ]; then
         command=(setpriv --reuid=turnserver --regid=turnserver --init-groups --
             "${command[@]}")

@@ -157,7 +157,7 @@ absolute() {
 
 # Whose the result will be, and where it goes.
 check_place() {
-    local folder=${file%/*}/ input
+    local input
     if [ -z "$user" ]; then
         user=$(id -un)
         if [ "$EUID" = 0 ] && id turnserver >/dev/null 2>&1; then
@@ -169,11 +169,10 @@ check_place() {
     gid=$(id -g -- "$user")
     [ "$EUID" = 0 ] || [ "$EUID" = "$uid" ] ||
         fail "--user \"$user\": only root can write a file for another user"
-    [ -d "$folder" ] || fail "\"$file\": there is no folder \"$folder\""
-    [ -w "$folder" ] || fail "\"$file\": no permission to write to \"$folder\""
-    as_user test -x "$folder" || fail "\"$file\": $user, whom coturn will run" \
-        "as, may not enter \"$folder\""
     check_path FILE "$file"
+    check_folder "\"$file\"" "${file%/*}/"
+    as_user test -x "${file%/*}/" || fail "\"$file\": $user, whom coturn will" \
+        "run as, may not enter \"${file%/*}/\""
     [ ! -L "$file" ] ||
         fail "\"$file\" is a symbolic link: name the file that it leads to"
     if [ -e "$file" ]; then
@@ -191,6 +190,19 @@ check_place() {
     done
     [ -f "$template" ] || fail "--template \"$template\": there is no such file"
     [ -r "$template" ] || fail "--template \"$template\": cannot be read"
+}
+
+# Where a file will be made.  In a folder of others they could put a link in its
+# place while root writes.
+check_folder() {
+    local owner mode
+    [ -d "$2" ] || fail "$1: there is no folder \"$2\""
+    [ -w "$2" ] || fail "$1: no permission to write to \"$2\""
+    [ "$EUID" = 0 ] || return 0
+    read -r owner mode < <(stat -Lc '%u %a' "$2")
+    [ "$owner" = 0 ] && [ $((8#$mode & 8#22)) = 0 ] ||
+        fail "$1: others than root may write to the folder \"$2\": take one" \
+            "of root's, or: chown root $2 && chmod go-w $2"
 }
 
 # Not written by hand, nor brought by a package.
@@ -342,15 +354,12 @@ check_realm() {
 
 # The rules of the web server's module, so that no file is good for one only.
 check_secrets() {
-    local folder=${secret_file%/*}/
     check_path --secret-file "$secret_file"
     if [ -e "$secret_file" ] || [ -L "$secret_file" ]; then
         check_secret_file
         read_secrets
-    elif [ ! -d "$folder" ]; then
-        bad_secret "there is no folder \"$folder\""
-    elif [ ! -w "$folder" ]; then
-        bad_secret "no permission to write to \"$folder\""
+    else
+        check_folder "--secret-file \"$secret_file\"" "${secret_file%/*}/"
     fi
 }
 
@@ -565,7 +574,7 @@ write() {
         printf '%s\n' "${lines[@]}"
         printf 'static-auth-secret=%s\n' "${secrets[@]}"
     } >"$scratch"
-    [ "$EUID" != 0 ] || chown "$uid:$gid" "$scratch"
+    [ "$EUID" != 0 ] || chown -h "$uid:$gid" "$scratch"
     if [ -e "$file" ] && ! is_ours; then
         ln "$file" "$file.orig"
         echo "kept what was there as $file.orig"

@@ -250,6 +250,17 @@ function demoOf(server) {
     assert(all.every(({ line }) => !line.includes(demo.secret)));
   });
 
+  test(`${server}: nobody else may write where root does`, async () => {
+    const own = process.getuid();
+    for (const name of ['', 'turn', 'run', 'config']) {
+      const { uid, mode } = fs.statSync(path.join(demo.folder, name));
+      assert.deepEqual([uid, mode & 0o022], [own, 0], name);
+    }
+    const { uid, mode } = fs.statSync(`${demo.folder}/turn/turnserver.conf`);
+    assert.equal(uid === own, own !== 0);
+    assert.equal(mode & 0o777, 0o600);
+  });
+
   test(`${server}: a port in use is told before any start`, async () => {
     for (const [i, name] of ['HTTPS_PORT', 'TURN_PORT',
                              'TURNS_PORT'].entries()) {

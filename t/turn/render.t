@@ -24,7 +24,7 @@ const OLDER = 'hush of another time';
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'wsig-render-'));
 const at = (name) => path.join(folder, name);
-fs.chmodSync(folder, 0o777); // whoever renders writes there
+fs.chmodSync(folder, 0o755); // whoever renders comes in
 
 process.on('exit', () => fs.rmSync(folder, { recursive: true, force: true }));
 
@@ -566,7 +566,27 @@ if (ROOT) {
     }
     fs.chmodSync(folder, 0o700);
     refuses({}, 'may not enter', { named: `"${at('none')}"` });
-    fs.chmodSync(folder, 0o777);
+    fs.chmodSync(folder, 0o755);
+  });
+
+  test('root: a folder where others could put a link', async () => {
+    const shared = at('shared');
+    fs.mkdirSync(shared);
+    for (const [mode, uid] of [[0o775, 0], [0o757, 0], [0o1777, 0],
+                               [0o755, NOBODY]]) {
+      fs.chmodSync(shared, mode);
+      fs.chownSync(shared, uid, 0);
+      const words = [`others than root may write to the folder "${shared}/"`,
+                     `chown root ${shared}/ && chmod go-w ${shared}/`];
+      refuses({}, words, { file: `${shared}/out`, named: `"${shared}/out"` });
+      refuses({ '--secret-file': `${shared}/made` }, words);
+      assert.deepEqual(fs.readdirSync(shared), []);
+    }
+    // a secret that is there already is only read
+    fs.copyFileSync(at('secret'), `${shared}/secret`);
+    assert.equal(render({ '--secret-file': `${shared}/secret` }).code, 0);
+    fs.chownSync(shared, 0, 0);
+    assert.equal(render({}, `${shared}/out`).code, 0);
   });
 
   test('root: --user', async () => {
@@ -579,13 +599,16 @@ if (ROOT) {
 
   test('an ordinary user', async () => {
     const nobody = { uid: NOBODY, gid: NOBODY };
-    refuses({ '--secret-file': at('secret') }, 'cannot be read', nobody);
-    refuses({ '--user': 'turnserver' }, 'only root', nobody);
-    const { code, out, err } = render({ '--secret-file': at('own-secret') },
-                                      at('own-out'), nobody);
+    const own = { ...nobody, file: at('own/out') };
+    fs.mkdirSync(at('own'));
+    fs.chownSync(at('own'), NOBODY, NOBODY);
+    refuses({ '--secret-file': at('secret') }, 'cannot be read', own);
+    refuses({ '--user': 'turnserver' }, 'only root', own);
+    const { code, out, err } = render({ '--secret-file': at('own/secret') },
+                                      own.file, nobody);
     assert.deepEqual([code, err], [0, '']);
-    assert.equal(fs.statSync(at('own-out')).uid, NOBODY);
-    assert.equal(fs.statSync(at('own-secret')).uid, NOBODY);
+    assert.equal(fs.statSync(own.file).uid, NOBODY);
+    assert.equal(fs.statSync(at('own/secret')).uid, NOBODY);
     assert.match(out, /as user nobody:/);
     refuses({}, 'no permission to write',
             { ...nobody, file: '/none', named: '"/none"' });
