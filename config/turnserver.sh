@@ -12,16 +12,9 @@ PATH=$PATH:/usr/sbin:/sbin:/usr/local/sbin:/usr/local/bin
 me=turnserver.sh
 mark="# For this host, by $me"
 given=$(printf " %q" "$@")
-realm=
-secret_file=
-cert=
-key=
-external_ip=
-user=
-file=
+realm= secret_file= cert= key= external_ip= file=
+user= uid= gid=
 template=$(cd "$(dirname "$0")" && pwd)/turnserver.conf
-uid= # of $user
-gid=
 port=3478
 tls_port=5349
 listening_ips=()
@@ -59,7 +52,7 @@ END
 
 main() {
     take_options "$@"
-    trap clean_up EXIT
+    trap 'rm -f ${scratch:+"$scratch"}' EXIT
     trap 'exit 1' HUP INT TERM
     umask 077
     check_place
@@ -91,50 +84,33 @@ misused() {
     exit 2
 }
 
-clean_up() {
-    rm -f ${scratch:+"$scratch"}
-}
-
 take_options() {
-    local seen=' ' missing= value
+    local missing=
     while [ $# -gt 0 ]; do
         case $1 in
         -h | --help) usage; exit ;;
-        --?*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
-        -*) ;;
+        -*) [ -n "${2-}" ] || misused "$1 needs a value" ;;
         *)
             [ -z "$file" ] ||
                 misused "\"$file\" and \"$1\": one FILE is expected"
-            [ -n "$1" ] || misused "FILE is empty"
-            file=$1
+            file=$(absolute "$1")
             shift
             continue
             ;;
         esac
         case $1 in
-        --listening-ip | --allow-peer) ;;
-        --realm | --secret-file | --cert | --key | --external-ip | --port | \
-            --tls-port | --user | --template)
-            [[ $seen != *" $1 "* ]] || misused "$1 is given twice"
-            seen+="$1 "
-            ;;
+        --realm) realm=$2 ;;
+        --secret-file) secret_file=$(absolute "$2") ;;
+        --cert) cert=$(absolute "$2") ;;
+        --key) key=$(absolute "$2") ;;
+        --external-ip) external_ip=$2 ;;
+        --listening-ip) listening_ips+=("$2") ;;
+        --port) port=$2 ;;
+        --tls-port) tls_port=$2 ;;
+        --allow-peer) allowed_peers+=("$2") ;;
+        --user) user=$2 ;;
+        --template) template=$(absolute "$2") ;;
         *) misused "unknown option \"$1\"" ;;
-        esac
-        [ $# -gt 1 ] || misused "$1 needs a value"
-        [ -n "$2" ] || fail "$1 has an empty value"
-        value=$2
-        case $1 in
-        --realm) realm=$value ;;
-        --secret-file) secret_file=$(absolute "$value") ;;
-        --cert) cert=$(absolute "$value") ;;
-        --key) key=$(absolute "$value") ;;
-        --external-ip) external_ip=$value ;;
-        --listening-ip) listening_ips+=("$value") ;;
-        --port) port=$value ;;
-        --tls-port) tls_port=$value ;;
-        --allow-peer) allowed_peers+=("$value") ;;
-        --user) user=$value ;;
-        --template) template=$(absolute "$value") ;;
         esac
         shift 2
     done
@@ -144,20 +120,15 @@ take_options() {
     [ -n "$key" ] || missing+=" --key"
     [ -n "$file" ] || missing+=" FILE"
     [ -z "$missing" ] || misused "missing:$missing"
-    file=$(absolute "$file")
 }
 
 # As coturn, in another folder, will find it.
 absolute() {
-    case $1 in
-    /*) echo "$1" ;;
-    *) echo "$PWD/$1" ;;
-    esac
+    [[ $1 == /* ]] && echo "$1" || echo "$PWD/$1"
 }
 
 # Whose the result will be, and where it goes.
 check_place() {
-    local input
     if [ -z "$user" ]; then
         user=$(id -un)
         if [ "$EUID" = 0 ] && id turnserver >/dev/null 2>&1; then
@@ -175,20 +146,11 @@ check_place() {
         "run as, may not enter \"${file%/*}/\""
     [ ! -L "$file" ] ||
         fail "\"$file\" is a symbolic link: name the file that it leads to"
-    if [ -e "$file" ]; then
-        [ -f "$file" ] || fail "\"$file\" exists and is no regular file"
-        [ -O "$file" ] || [ "$EUID" = 0 ] ||
-            fail "\"$file\" belongs to somebody else"
-        is_ours || [ ! -e "$file.orig" ] ||
-            fail "\"$file\" was not written by $me, and \"$file.orig\", where" \
-                "it would be kept, is there already: remove one of them"
-    fi
-    for input in "$template" "$secret_file" "$cert" "$key"; do
-        if [[ $file -ef $input || $file == "$input" ]]; then
-            fail "\"$file\" is what is read: another FILE is expected"
-        fi
-    done
-    [ -f "$template" ] || fail "--template \"$template\": there is no such file"
+    [ ! -e "$file" ] || [ -f "$file" ] ||
+        fail "\"$file\" exists and is no regular file"
+    ! is_foreign || [ ! -e "$file.orig" ] ||
+        fail "\"$file\" was not written by $me, and \"$file.orig\", where it" \
+            "would be kept, is there already: remove one of them"
     [ -r "$template" ] || fail "--template \"$template\": cannot be read"
 }
 
@@ -205,9 +167,9 @@ check_folder() {
             "of root's, or: chown root $2 && chmod go-w $2"
 }
 
-# Not written by hand, nor brought by a package.
-is_ours() {
-    grep -qF "$mark " -- "$file"
+# Written by hand, or brought by a package.
+is_foreign() {
+    [ -e "$file" ] && ! grep -qF "$mark " -- "$file"
 }
 
 as_user() {
@@ -219,53 +181,30 @@ as_user() {
 }
 
 check_ports() {
-    check_port --port "$port"
-    check_port --tls-port "$tls_port"
+    local option
+    for option in "--port $port" "--tls-port $tls_port"; do
+        [[ ${option#* } =~ ^[1-9][0-9]{0,4}$ && ${option#* } -le 65535 ]] ||
+            fail "${option%% *} \"${option#* }\": a number from 1 to 65535 is" \
+                "expected"
+    done
     [ "$port" != "$tls_port" ] ||
         fail "--port and --tls-port are both $port: two ports are expected"
 }
 
-check_port() {
-    [[ $2 =~ ^[1-9][0-9]{0,4}$ && $2 -le 65535 ]] ||
-        fail "$1 \"$2\": a number from 1 to 65535 is expected"
-    if [ "$2" -lt 1024 ] && [ "$user" != root ]; then
-        warn "$1 $2: below 1024 $user needs CAP_NET_BIND_SERVICE" \
-            "(AmbientCapabilities= of the unit)"
-    fi
-}
-
 check_addresses() {
-    local address
+    local address fault
     for address in "${listening_ips[@]}"; do
         is_address "$address" || bad_address --listening-ip "$address"
-        check_own --listening-ip "$address"
     done
     for address in "${allowed_peers[@]}"; do
-        check_allowed "$address"
+        fault=$(range_fault "$address")
+        [ -z "$fault" ] || bad_address --allow-peer "$address" "$fault"
     done
     [ -z "$external_ip" ] || check_external "${external_ip%%/*}"
 }
 
 bad_address() {
     fail "$1 \"$2\": ${3:-an IPv4 or IPv6 address is expected}"
-}
-
-check_own() {
-    has_address "$2" ||
-        warn "$1 $2: this machine has no such address now"
-}
-
-# True as well where that cannot be known.
-has_address() {
-    local has
-    has=$(ip -o address 2>/dev/null) || return 0
-    [[ $has == *" $1/"* ]]
-}
-
-check_allowed() {
-    local fault
-    fault=$(range_fault "$1")
-    [ -z "$fault" ] || bad_address --allow-peer "$1" "$fault"
 }
 
 # Why coturn would not take the peers $1 for what they look like.
@@ -313,15 +252,11 @@ check_external() {
         fail "--external-ip \"$external_ip\": the public address stands first:" \
             "$own/$public"
     elif [ "$own" != "$public" ]; then
-        check_own --external-ip "$own"
         [ -z "$special" ] || warn "--external-ip: $special"
     elif [ -n "$special" ]; then
         fail "--external-ip \"$external_ip\": $special: the one that browsers" \
             "reach is expected, behind NAT as PUBLIC/PRIVATE; without NAT" \
             "leave the option out"
-    elif ! has_address "$public"; then
-        warn "--external-ip $public: this machine has no such address; behind" \
-            "NAT write $public/PRIVATE-IP, or two relayed sides cannot meet"
     fi
 }
 
@@ -356,46 +291,39 @@ check_realm() {
 check_secrets() {
     check_path --secret-file "$secret_file"
     if [ -e "$secret_file" ] || [ -L "$secret_file" ]; then
-        check_secret_file
         read_secrets
     else
         check_folder "--secret-file \"$secret_file\"" "${secret_file%/*}/"
     fi
 }
 
-bad_secret() {
-    fail "--secret-file: $*"
-}
-
-check_secret_file() {
-    local mode size
-    [ -f "$secret_file" ] || bad_secret "\"$secret_file\" is not a file"
-    [ -r "$secret_file" ] || bad_secret "\"$secret_file\" cannot be read"
+read_secrets() {
+    local mode size line n=0
+    [ -f "$secret_file" ] || bad_secret "is not a file"
+    [ -r "$secret_file" ] || bad_secret "cannot be read"
     read -r mode size < <(stat -Lc '%a %s' "$secret_file")
     [ $((8#$mode & 7)) = 0 ] ||
-        bad_secret "\"$secret_file\" is open to every user (mode $mode): a" \
-            "secret may be read by its owner and group only"
-    [ "$size" -le 65536 ] ||
-        bad_secret "\"$secret_file\" is too large for a file of secrets"
-}
-
-read_secrets() {
-    local line n=0
-    ! IFS= read -r -d '' line <"$secret_file" ||
-        bad_secret "\"$secret_file\" holds a NUL byte"
+        bad_secret "is open to every user (mode $mode): a secret may be read by" \
+            "its owner and group only"
+    [ "$size" -le 65536 ] || bad_secret "is too large for a file of secrets"
+    ! IFS= read -r -d '' line <"$secret_file" || bad_secret "holds a NUL byte"
     while IFS= read -r line || [ -n "$line" ]; do
         n=$((n + 1))
         line=${line%$'\r'}
         [ -n "$line" ] || continue
-        check_secret "$line" "line $n of \"$secret_file\""
+        check_secret "$line" "line $n"
         secrets+=("$line")
     done <"$secret_file"
-    [ ${#secrets[@]} -gt 0 ] || bad_secret "\"$secret_file\" holds no secret"
+    [ ${#secrets[@]} -gt 0 ] || bad_secret "holds no secret"
+}
+
+bad_secret() {
+    fail "--secret-file \"$secret_file\": $*"
 }
 
 check_secret() {
-    [ ${#1} -ge 16 ] || bad_secret "$2 is too short for a secret: at least" \
-        "16 bytes are expected"
+    [ ${#1} -ge 16 ] ||
+        bad_secret "$2 is too short for a secret: at least 16 bytes are expected"
     [[ ${#1} -le 512 && ! $1 =~ [[:cntrl:]] && $1 != [\ \#=\"]* &&
         $1 != *[\ \;] && $1 != static-auth-secret?* ]] ||
         bad_secret "$2 is no secret that coturn reads as it stands: at most" \
@@ -407,12 +335,12 @@ check_secret() {
 # With most of these coturn would run on without TLS, and browsers do not tell
 # why they do without a server.
 check_certificate() {
-    local about own subject issuer check=-checkhost
+    local about own check=-checkhost
     check_file --cert "$cert"
     check_file --key "$key"
     ! is_address "$realm" || check=-checkip
-    about=$(openssl x509 -inform PEM -in "$cert" -noout -pubkey -subject \
-        -issuer -enddate "$check" "$realm" 2>/dev/null || true)
+    about=$(openssl x509 -inform PEM -in "$cert" -noout -pubkey \
+        -enddate "$check" "$realm" 2>/dev/null || true)
     [[ $about == *notAfter=* ]] ||
         fail "--cert \"$cert\": no certificate in PEM"
     own=$(openssl pkey -inform PEM -in "$key" -passin pass: -pubout \
@@ -425,20 +353,15 @@ check_certificate() {
     [[ $about == *"does match"* ]] ||
         warn "--cert \"$cert\" is not for $realm: change the turns: line" \
             "below to a name that it is for"
-    subject=$(sed -n 's/^subject=//p' <<<"$about")
-    issuer=$(sed -n 's/^issuer=//p' <<<"$about")
-    [ "$subject" = "$issuer" ] ||
-        [ "$(grep -c -e '-BEGIN .*CERTIFICATE-' "$cert")" -gt 1 ] ||
-        warn "--cert \"$cert\" holds no intermediate certificate: browsers" \
-            "want the whole chain (certbot's fullchain.pem)"
 }
 
 check_file() {
-    [ -e "$2" ] || fail "$1 \"$2\": there is no such file"
-    [ -f "$2" ] || fail "$1 \"$2\" is no regular file"
+    [ -f "$2" ] || fail "$1 \"$2\": there is no such file"
     check_path "$1" "$2"
-    [ -r "$2" ] || fail "$1 \"$2\": cannot be read"
-    as_user test -r "$2" || unreadable "$1" "$2"
+    as_user test -r "$2" ||
+        fail "$1 \"$2\": $user, whom coturn will run as, cannot read it: give" \
+            "it copies (install -D -m 600 -o $user -t /etc/coturn $cert $key)," \
+            "and new ones after each renewal (README, TURN)"
 }
 
 # Of configurations, where blanks and quotation marks mean something.
@@ -448,34 +371,7 @@ check_path() {
             "/ . _ + , : % ~ = - is expected"
 }
 
-unreadable() {
-    echo "$me: $1 \"$2\": $user, whom coturn will run as, cannot read it." >&2
-    if [[ $2 != */letsencrypt/live/* ]]; then
-        fail "copy both: install -D -m 600 -o $user -t /etc/coturn $cert $key"
-    fi
-    cat >&2 <<END
-Give coturn copies of its own: make /etc/letsencrypt/renewal-hooks/deploy/coturn,
-mode 755, which certbot runs after each renewal,
-
-    #!/bin/sh
-    set -e
-    cd ${2%/*}
-    install -D -m 600 -o $user -t /etc/coturn fullchain.pem privkey.pem
-    systemctl kill -s USR2 coturn || true
-
-(at SIGUSR2 coturn reads its certificate again), run it once, and say
---cert /etc/coturn/fullchain.pem --key /etc/coturn/privkey.pem here.
-END
-    exit 1
-}
-
 render() {
-    local text word
-    text=$(<"$template")
-    for word in @REALM@ @PORT@ @TLS_PORT@ @CERT@ @KEY@; do
-        [[ $text == *"$word"* ]] ||
-            fail "--template \"$template\" has no $word"
-    done
     mapfile -t lines <"$template"
     lines=("${lines[@]//@REALM@/"$realm"}")
     lines=("${lines[@]//@PORT@/"$port"}")
@@ -496,11 +392,8 @@ check_lines() {
     for line in "${lines[@]}"; do
         n=$((n + 1))
         [[ ! $line =~ ^[[:blank:]]*# ]] || continue
-        [ ${#line} -le 1000 ] || bad_line "$n" "is longer than 1000 bytes"
         [[ ! $line =~ @[A-Z_]+@ ]] ||
             bad_line "$n" "has ${BASH_REMATCH[0]}, which is not known"
-        [[ ! $line =~ \;[[:space:]]*$ ]] ||
-            bad_line "$n" "ends with a semicolon"
         if [[ $line =~ $number && ${BASH_REMATCH[3]} == *[!0-9]* ]]; then
             bad_line "$n" "is wrong: ${BASH_REMATCH[1]} is a number"
         fi
@@ -537,25 +430,14 @@ check_with_coturn() {
     # 4.7.0 and later do what that line asks for without it
     name=$(sed -n '/: no-stun-backward-compatibility$/d
         s/.*Bad configuration format: *//p' <<<"$words" | head -n 1)
-    [ -z "$name" ] || unknown_option "$name"
+    [ -z "$name" ] || bad_line "$(printf '%s\n' "${lines[@]}" |
+        grep -nE -m 1 "^[[:blank:]]*$name([[:blank:]=]|\$)" | cut -d : -f 1)" \
+        "has the option \"$name\", which turnserver does not know"
     # and not what later versions say of an option that went out of use
-    words=$(grep -Ei 'error.*(wrong|unknown|cannot|invalid)' <<<"$words" |
+    words=$(grep -Ei 'semicolon|error.*(wrong|unknown|cannot|invalid)' \
+        <<<"$words" |
         grep -v 'Unknown user name' || true)
     [ -z "$words" ] || fail "turnserver does not take the result:"$'\n'"$words"
-}
-
-unknown_option() {
-    local line n=0
-    for line in "${lines[@]}"; do
-        n=$((n + 1))
-        if [[ $line =~ ^[[:blank:]]*([^[:blank:]=]*) &&
-            ${BASH_REMATCH[1]} == "$1" ]]; then
-            bad_line "$n" "has the option \"$1\", which turnserver$(
-                turnserver --version 2>/dev/null </dev/null |
-                    sed -n 's/^[0-9]/ &/p') does not know"
-        fi
-    done
-    fail "turnserver does not know the option \"$1\""
 }
 
 make_secret() {
@@ -575,7 +457,7 @@ write() {
         printf 'static-auth-secret=%s\n' "${secrets[@]}"
     } >"$scratch"
     [ "$EUID" != 0 ] || chown -h "$uid:$gid" "$scratch"
-    if [ -e "$file" ] && ! is_ours; then
+    if is_foreign; then
         ln "$file" "$file.orig"
         echo "kept what was there as $file.orig"
     fi
@@ -583,10 +465,11 @@ write() {
 }
 
 tell() {
-    local n=${#secrets[@]}
+    local n=${#secrets[@]} start="turnserver -c $file --pidfile="
+    [ "$file" != /etc/turnserver.conf ] || start="systemctl restart coturn"
     cat <<END
 wrote $file, with $n secret$([ "$n" = 1 ] || echo s)
-Start coturn, as user $user: $(start_command)
+Start coturn, as user $user: $start
 
 nginx, in the server block of the site:
     webrtc_signal_ice_server stun:$realm:$port
@@ -602,17 +485,6 @@ Apache, in the virtual host of the site:
                           turns:$realm:$tls_port?transport=tcp
     WebrtcSignalTurnSecretFile $secret_file
 END
-}
-
-start_command() {
-    if [ "$file" = /etc/turnserver.conf ]; then
-        echo "systemctl restart coturn"
-    elif [ "$EUID" != "$uid" ]; then
-        echo "setpriv --reuid=$uid --regid=$gid --init-groups" \
-            "turnserver -c $file --pidfile="
-    else
-        echo "turnserver -c $file --pidfile="
-    fi
 }
 
 main "$@"

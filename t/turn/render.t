@@ -145,13 +145,11 @@ test('all that there are options for', async () => {
     'listening-ip=::1', 'allowed-peer-ip=10.1.2.3',
     'allowed-peer-ip=10.2.0.0-10.2.0.255', 'allowed-peer-ip=fd00::1'];
   assert.deepEqual(wanted.filter((line) => !lines().includes(line)), []);
-  // it may be written for a machine that gets the address later
-  assert.match(err, /warning: --external-ip 10\.0\.0\.7: this machine has no/);
 });
 
-test('--NAME=VALUE, and paths that are relative', async () => {
-  const { code, err } = run(['--realm=example.org', '--secret-file=secret',
-    '--cert=a.pem', '--key=a.key', 'relative']);
+test('paths that are relative', async () => {
+  const { code, err } = run(['--realm', 'example.org', '--secret-file',
+    'secret', '--cert', 'a.pem', '--key', 'a.key', 'relative']);
   assert.deepEqual([code, err], [0, '']);
   assert(lines(at('relative')).includes(`cert=${at('a.pem')}`));
 });
@@ -216,13 +214,13 @@ test('secrets that the web server does not take, or coturn', async () => {
   const no = 'no secret that coturn reads as it stands';
   for (const [text, words] of [
     ['', 'holds no secret'], ['\n\r\n', 'holds no secret'],
-    ['hush\n', 'line 1 of'], [`${SECRET}\nhush only\n`, 'line 2 of'],
+    ['hush\n', 'line 1 is'], [`${SECRET}\nhush only\n`, 'line 2 is'],
     ['hush only 15 b.', 'at least 16 bytes'],
     [`# ${SECRET}`, no], [`=${SECRET}`, no], [`"${SECRET}`, no],
     [` ${SECRET}`, no], [`${SECRET} `, no], [`${SECRET};`, no],
     [`hush\t${SECRET}`, no], [`${SECRET}\x7f`, no], [`${SECRET}\r\r`, no],
     [`${SECRET}\0`, 'NUL'], [`static-auth-secret=${SECRET}`, no],
-    [`${SECRET}\n${'x'.repeat(513)}`, 'line 2 of'],
+    [`${SECRET}\n${'x'.repeat(513)}`, 'line 2 is'],
     ['hush'.repeat(20000), 'too large'],
   ]) {
     write('bad', text);
@@ -245,7 +243,7 @@ test('used wrongly', async () => {
     [['--realm'], 'needs a value'],
     [['--nosuch', 'x'], 'unknown option "--nosuch"'],
     [['-p', '1'], 'unknown option "-p"'],
-    [['--port', '1', '--port', '2'], '--port is given twice'],
+    [['--realm', ''], 'needs a value'],
     [['one', 'two'], 'one FILE is expected']];
   for (const name of Object.keys(GOOD)) {
     const rest = Object.entries(GOOD).filter(([other]) => other !== name);
@@ -267,7 +265,6 @@ test('realms and ports', async () => {
                        'x'.repeat(128)]) {
     refuses({ '--realm': realm }, ['a name such as example.org is expected']);
   }
-  refuses({ '--realm': '' }, 'empty value');
   for (const port of ['0', '65536', '-1', '3478x', '03478', '99999999999999',
                       '1\n2', ' 1']) {
     refuses({ '--port': port }, `"${port}": a number from 1 to 65535`);
@@ -338,7 +335,7 @@ policy = p\n[p]\ncommonName = supplied\n`);
 
   refuses({ '--cert': at('nosuch') }, 'there is no such file');
   refuses({ '--key': at('nosuch') }, 'there is no such file');
-  refuses({ '--cert': folder }, 'no regular file');
+  refuses({ '--cert': folder }, 'there is no such file');
   refuses({ '--cert': at('words') }, 'no certificate in PEM');
   refuses({ '--cert': at('a.der') }, 'no certificate in PEM');
   refuses({ '--cert': at('a.key') }, 'no certificate in PEM');
@@ -356,22 +353,8 @@ policy = p\n[p]\ncommonName = supplied\n`);
   }
 });
 
-test('a certificate that browsers may not take is a warning', async () => {
-  openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt',
-          'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj',
-          '/CN=leaf', '-CA', 'b.pem', '-CAkey', 'b.key', '-addext',
-          'subjectAltName=DNS:example.org', '-keyout', 'leaf.key',
-          '-out', 'leaf.pem');
-  fs.chmodSync(at('leaf.key'), 0o644);
-  const leaf = { '--cert': at('leaf.pem'), '--key': at('leaf.key') };
-  let { code, err } = render(leaf);
-  assert.equal(code, 0, err);
-  assert.match(err, /^[^\n]*warning: [^\n]*leaf\.pem" holds no intermediate/);
-  assert.doesNotMatch(err, /is not for/);
-  fs.appendFileSync(at('leaf.pem'), fs.readFileSync(at('b.pem')));
-  ({ code, err } = render(leaf));
-  assert.deepEqual([code, err], [0, '']);
-  ({ code, err } = render({ '--realm': 'turn.example.net' }));
+test('a certificate for another name is a warning', async () => {
+  const { code, err } = render({ '--realm': 'turn.example.net' });
   assert.equal(code, 0, err);
   assert.match(err, /warning: --cert .* is not for turn\.example\.net/);
 });
@@ -386,14 +369,6 @@ test('the file to write', async () => {
   refuses({}, 'a path of at most', { file: at('a b'), named: 'FILE' });
   refuses({}, `there is no folder "${at('no/')}"`,
           { file: at('no/where'), named: `"${at('no/where')}"` });
-  for (const name of ['secret', 'a.pem', 'a.key']) {
-    refuses({}, 'is what is read', { file: at(name), named: `"${at(name)}"` });
-  }
-  fs.linkSync(at('secret'), at('again'));
-  for (const name of ['again', 'new']) {
-    refuses({ '--secret-file': at(name) }, 'is what is read',
-            { file: at(name), named: `"${at(name)}"` });
-  }
   refuses({ '--user': 'nosuchuser' }, '"nosuchuser": no such user');
 });
 
@@ -410,28 +385,27 @@ test('templates', async () => {
   assert.equal(code, 0, err);
   assert(lines().includes('  no-multicast-peers'));
 
-  refuses({ '--template': at('nosuch') }, 'there is no such file');
-  refuses({ '--template': write('template', words.replace('@TLS_PORT@', ''),
-                                0o644) }, 'has no @TLS_PORT@');
+  refuses({ '--template': at('nosuch') }, 'cannot be read');
   const here = `of "${at('template')}"`;
   wrong('no-cli\nno-clii\n', `line 7 ${here} has the option "no-clii"`);
   wrong('no-cli\n include=x\n', `line 7 ${here} has the option "include"`);
   wrong('--realm=x\n', `line 6 ${here} has the option "--realm"`);
-  wrong('user-quota=12;\n', `line 6 ${here} ends with a semicolon`);
+  wrong('user-quota=12;\n', `line 6 ${here} is wrong: user-quota is a number`);
   wrong('cert=@PATH@\n', `line 6 ${here} has @PATH@`);
   wrong('user-quota=two\n', `line 6 ${here} is wrong: user-quota is a number`);
   wrong(' max-port = 5x\n', `line 6 ${here} is wrong: max-port is a number`);
-  wrong(`cert=${'x'.repeat(1000)}\n`, `line 6 ${here} is longer than`);
   wrong('allowed-peer-ip=::\n', `line 6 ${here} is wrong`);
-  refuses(template('listening-ip=1.2.3.4.5\n'), 'ERROR',
-          { named: 'turnserver does not take the result' });
+  for (const [line, words] of [['listening-ip=1.2.3.4.5', 'ERROR'],
+                               ['realm=x;', 'semicolon']]) {
+    refuses(template(`${line}\n`), words,
+            { named: 'turnserver does not take the result' });
+  }
 });
 
 test('what another version of coturn says', async () => {
   fs.mkdirSync(at('later'));
   const says = (line) => {
     fs.writeFileSync(at('later/turnserver'), `#!/bin/sh
-[ "$1" != --version ] || { echo 4.9.0; exit; }
 ${line}
 `, { mode: 0o755 });
     return { env: { ...process.env,
@@ -442,7 +416,7 @@ ${line}
     `echo "0: : ERROR: no-cli option is deprecated"
      echo "0: : Bad configuration format: no-stun-backward-compatibility"
      ${end}`)).code, 0);
-  refuses({}, 'has the option "no-cli", which turnserver 4.9.0 does not know',
+  refuses({}, 'has the option "no-cli", which turnserver does not know',
           { ...says(`echo "0: : Bad configuration format: no-cli"; ${end}`),
             named: 'line' });
   refuses({}, 'Wrong address', { ...says(
@@ -453,7 +427,7 @@ ${line}
 });
 
 /* What the renderer calls, beside turnserver. */
-const COMMANDS = ['bash', 'cat', 'chown', 'dirname', 'grep', 'head', 'id', 'ip',
+const COMMANDS = ['bash', 'cat', 'chown', 'cut', 'dirname', 'grep', 'head', 'id',
                   'ln', 'mktemp', 'mv', 'openssl', 'perl', 'rm', 'sed',
                   'setpriv', 'stat', 'test', 'timeout'];
 
@@ -552,17 +526,11 @@ test('coturn takes the result without a complaint', async () => {
 
 if (ROOT) {
   test('root: a key that coturn cannot read', async () => {
-    fs.mkdirSync(at('letsencrypt/live'), { recursive: true });
     for (const [name, file] of [['--key', 'a.key'], ['--cert', 'a.pem']]) {
-      for (const closed of ['closed', 'letsencrypt/live/closed']) {
-        fs.copyFileSync(at(file), at(closed));
-        fs.chmodSync(at(closed), 0o600);
-      }
+      fs.copyFileSync(at(file), at('closed'));
+      fs.chmodSync(at('closed'), 0o600);
       refuses({ [name]: at('closed') }, ['turnserver, whom coturn will run as',
-        'install -D -m 600 -o turnserver', at('closed')]);
-      refuses({ [name]: at('letsencrypt/live/closed') }, [
-        '/etc/letsencrypt/renewal-hooks/deploy/',
-        `cd ${at('letsencrypt/live')}\n`, 'systemctl kill -s USR2 coturn']);
+        'install -D -m 600 -o turnserver', at('closed'), 'README']);
     }
     fs.chmodSync(folder, 0o700);
     refuses({}, 'may not enter', { named: `"${at('none')}"` });
@@ -592,9 +560,6 @@ if (ROOT) {
   test('root: --user', async () => {
     assert.equal(render({ '--user': 'nobody' }).code, 0);
     assert.equal(fs.statSync(at('out')).uid, NOBODY);
-    const { code, err } = render({ '--user': 'nobody', '--tls-port': '443' });
-    assert.equal(code, 0);
-    assert.match(err, /--tls-port 443: below 1024 nobody needs CAP_NET_BIND/);
   });
 
   test('an ordinary user', async () => {
