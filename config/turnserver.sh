@@ -85,7 +85,7 @@ misused() {
 }
 
 take_options() {
-    local missing=
+    local name missing=
     while [ $# -gt 0 ]; do
         case $1 in
         -h | --help) usage; exit ;;
@@ -114,10 +114,9 @@ take_options() {
         esac
         shift 2
     done
-    [ -n "$realm" ] || missing+=" --realm"
-    [ -n "$secret_file" ] || missing+=" --secret-file"
-    [ -n "$cert" ] || missing+=" --cert"
-    [ -n "$key" ] || missing+=" --key"
+    for name in realm secret_file cert key; do
+        [ -n "${!name}" ] || missing+=" --${name/_/-}"
+    done
     [ -n "$file" ] || missing+=" FILE"
     [ -z "$missing" ] || misused "missing:$missing"
 }
@@ -129,12 +128,9 @@ absolute() {
 
 # Whose the result will be, and where it goes.
 check_place() {
-    if [ -z "$user" ]; then
-        user=$(id -un)
-        if [ "$EUID" = 0 ] && id turnserver >/dev/null 2>&1; then
-            user=turnserver
-        fi
-    fi
+    [ -n "$user" ] || [ "$EUID" != 0 ] || ! id turnserver >/dev/null 2>&1 ||
+        user=turnserver
+    user=${user:-$(id -un)}
     uid=$(id -u -- "$user" 2>/dev/null) ||
         fail "--user \"$user\": no such user"
     gid=$(id -g -- "$user")
@@ -303,8 +299,8 @@ read_secrets() {
     [ -r "$secret_file" ] || bad_secret "cannot be read"
     read -r mode size < <(stat -Lc '%a %s' "$secret_file")
     [ $((8#$mode & 7)) = 0 ] ||
-        bad_secret "is open to every user (mode $mode): a secret may be read by" \
-            "its owner and group only"
+        bad_secret "is open to every user (mode $mode): a secret may be read" \
+            "by its owner and group only"
     [ "$size" -le 65536 ] || bad_secret "is too large for a file of secrets"
     ! IFS= read -r -d '' line <"$secret_file" || bad_secret "holds a NUL byte"
     while IFS= read -r line || [ -n "$line" ]; do
@@ -323,7 +319,7 @@ bad_secret() {
 
 check_secret() {
     [ ${#1} -ge 16 ] ||
-        bad_secret "$2 is too short for a secret: at least 16 bytes are expected"
+        bad_secret "$2 is too short: at least 16 bytes are expected"
     [[ ${#1} -le 512 && ! $1 =~ [[:cntrl:]] && $1 != [\ \#=\"]* &&
         $1 != *[\ \;] && $1 != static-auth-secret?* ]] ||
         bad_secret "$2 is no secret that coturn reads as it stands: at most" \
@@ -360,8 +356,8 @@ check_file() {
     check_path "$1" "$2"
     as_user test -r "$2" ||
         fail "$1 \"$2\": $user, whom coturn will run as, cannot read it: give" \
-            "it copies (install -D -m 600 -o $user -t /etc/coturn $cert $key)," \
-            "and new ones after each renewal (README, TURN)"
+            "it copies, now and after each renewal (README, TURN):" \
+            "install -D -m 600 -o $user -t /etc/coturn $cert $key"
 }
 
 # Of configurations, where blanks and quotation marks mean something.
@@ -372,12 +368,11 @@ check_path() {
 }
 
 render() {
+    local name
     mapfile -t lines <"$template"
-    lines=("${lines[@]//@REALM@/"$realm"}")
-    lines=("${lines[@]//@PORT@/"$port"}")
-    lines=("${lines[@]//@TLS_PORT@/"$tls_port"}")
-    lines=("${lines[@]//@CERT@/"$cert"}")
-    lines=("${lines[@]//@KEY@/"$key"}")
+    for name in realm port tls_port cert key; do
+        lines=("${lines[@]//@${name^^}@/"${!name}"}")
+    done
     lines+=("" "$mark$given")
     [ -z "$external_ip" ] || lines+=("external-ip=$external_ip")
     lines+=("${listening_ips[@]/#/listening-ip=}")

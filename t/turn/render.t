@@ -427,8 +427,8 @@ ${line}
 });
 
 /* What the renderer calls, beside turnserver. */
-const COMMANDS = ['bash', 'cat', 'chown', 'cut', 'dirname', 'grep', 'head', 'id',
-                  'ln', 'mktemp', 'mv', 'openssl', 'perl', 'rm', 'sed',
+const COMMANDS = ['bash', 'cat', 'chown', 'cut', 'dirname', 'grep', 'head',
+                  'id', 'ln', 'mktemp', 'mv', 'openssl', 'perl', 'rm', 'sed',
                   'setpriv', 'stat', 'test', 'timeout'];
 
 function whereIs(name) {
