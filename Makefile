@@ -156,14 +156,13 @@ build/o/clang/mod_webrtc_signal/%.o build/o/clang/t/apache/%.o: CFLAGS += \
 
 # What is missing is installed first, by a make that has not looked at the
 # sources yet: a fresh machine may have no compiler.  Three tests run at a time,
-# since most of them wait most of the time, but no more than two with browsers,
-# in two rows.  These come first: they take the longest.
+# since most of them wait most of the time, but only one with browsers: two
+# cores carry no more of them.  These come first: they are the longest chain.
 
 check:
 	.ci/install check
 	$(MAKE) -j2 all units clang t/node_modules/.package-lock.json
-	prove -j3 --rules='seq=t/html/{call,let-in,mirror,photo-booth}.t' \
-	    --rules='seq=t/html/*' --rules='par=**' \
+	prove -j3 --rules='seq=t/html/*' --rules='par=**' \
 	    --timer --failures --comments -r t/html t
 
 t/node_modules/.package-lock.json: t/package.json t/package-lock.json
