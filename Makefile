@@ -157,7 +157,7 @@ build/o/clang/mod_webrtc_signal/%.o build/o/clang/t/apache/%.o: CFLAGS += \
 # What is missing is installed first, by a make that has not looked at the
 # sources yet: a fresh machine may have no compiler.  Three tests run at a time,
 # since most of them wait most of the time, but only one with browsers: two
-# cores carry no more of them.  These come first: they are the longest chain.
+# cores carry no more of them.
 
 check:
 	.ci/install check
