@@ -11,7 +11,7 @@ PATH=$PATH:/usr/sbin:/sbin:/usr/local/sbin:/usr/local/bin
 
 me=turnserver.sh
 mark="# For this host, by $me"
-given=$(printf " %q" "$@")
+given=("$@")
 realm= secret_file= cert= key= external_ip= file=
 user= uid= gid=
 template=$(cd "$(dirname "$0")" && pwd)/turnserver.conf
@@ -368,12 +368,15 @@ check_path() {
 }
 
 render() {
-    local name
+    local name word
     mapfile -t lines <"$template"
     for name in realm port tls_port cert key; do
         lines=("${lines[@]//@${name^^}@/"${!name}"}")
     done
-    lines+=("" "$mark$given")
+    lines+=("" "$mark with")
+    for word in "${given[@]}"; do # coturn breaks lines of 1023 bytes
+        lines+=("$(printf '#     %q' "$word")")
+    done
     [ -z "$external_ip" ] || lines+=("external-ip=$external_ip")
     lines+=("${listening_ips[@]/#/listening-ip=}")
     lines+=("${allowed_peers[@]/#/allowed-peer-ip=}")

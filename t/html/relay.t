@@ -68,10 +68,11 @@ async function comesBack(people, again) {
   }
   const start = Date.now();
   await again();
+  const end = Date.now() + 15000;
   await Promise.any(people.map((p) =>
     p.page.evaluate(() => window.interrupted)));
   const gone = Date.now();
-  await together(people, 25000);
+  await together(people, end - Date.now());
   await Promise.all(people.map((p) => p.sees('Connected through the relay')));
   const seconds = (from) => ((Date.now() - from) / 1000).toFixed(1);
   diag(`sound and picture again ${seconds(start)} s after coturn's end, `

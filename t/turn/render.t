@@ -170,6 +170,21 @@ test('rendered again, it is another file at once', async () => {
     /^out./.test(name)), []);
 });
 
+/* More of them than a line of coturn's holds. */
+test('the result tells with which options, however many', async () => {
+  const last = 'fd00:0:0:19::-fd00:0:0:19:ffff:ffff:ffff:ffff';
+  const many = Array.from({ length: 20 }, (_, i) =>
+    ['--allow-peer', last.replaceAll('19', String(i))]).flat();
+  const { code, err } = run([...Object.entries(GOOD).flat(), ...many,
+                             at('out')]);
+  assert.equal(code, 0, err);
+  const text = fs.readFileSync(at('out'), 'utf8');
+  for (const word of ['--realm', 'example.org', last]) {
+    assert(text.includes(`\n#     ${word}\n`), word);
+  }
+  assert(lines().includes(`allowed-peer-ip=${last}`));
+});
+
 test('what somebody else wrote is kept beside it', async () => {
   write('foreign', 'realm=by-hand.example.org\n', 0o640);
   const { code, out } = render({}, at('foreign'));
