@@ -156,14 +156,12 @@ build/o/clang/mod_webrtc_signal/%.o build/o/clang/t/apache/%.o: CFLAGS += \
 
 # What is missing is installed first, by a make that has not looked at the
 # sources yet: a fresh machine may have no compiler.  Three tests run at a time,
-# since most of them wait most of the time, but only one with browsers: two
-# cores carry no more of them.
+# since most of them wait most of the time (t/testrules.yml: in which order).
 
 check:
 	.ci/install check
 	$(MAKE) -j2 all units clang t/node_modules/.package-lock.json
-	prove -j3 --rules='seq=t/html/*' --rules='par=**' \
-	    --timer --failures --comments -r t/html t
+	prove -j3 --timer --failures --comments -r t
 
 t/node_modules/.package-lock.json: t/package.json t/package-lock.json
 	cd t && npm ci --no-audit --no-fund
