@@ -314,6 +314,8 @@ static const command_rec commands[] = {
     AP_INIT_TAKE1("WebrtcSignalRingTimeout", set_one,
                   SETTING(WSIG_SET_RING_TIMEOUT), OPERATOR,
                   "how long a call rings"),
+    AP_INIT_TAKE1("WebrtcSignalResume", set_one, SETTING(WSIG_SET_RESUME),
+                  OPERATOR, "how long a lost user keeps its place"),
     AP_INIT_TAKE_ARGV("WebrtcSignalIceServer", set_list,
                       SETTING(WSIG_SET_ICE_SERVER), OPERATOR | OR_FILEINFO,
                       "stun:, stuns:, turn: and turns: URLs"),

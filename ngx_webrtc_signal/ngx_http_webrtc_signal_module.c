@@ -149,6 +149,13 @@ static ngx_command_t  ngx_http_webrtc_signal_commands[] = {
       WSIG_SET_RING_TIMEOUT,
       NULL },
 
+    { ngx_string("webrtc_signal_resume"),
+      NGX_HTTP_WEBRTC_SIGNAL_CONF|NGX_CONF_TAKE1,
+      ngx_http_webrtc_signal_setting,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      WSIG_SET_RESUME,
+      NULL },
+
     { ngx_string("webrtc_signal_ice_server"),
       NGX_HTTP_WEBRTC_SIGNAL_CONF|NGX_CONF_1MORE,
       ngx_http_webrtc_signal_setting,

@@ -107,6 +107,7 @@ typedef enum {
     WSIG_SET_PING,
     WSIG_SET_HELLO_TIMEOUT,
     WSIG_SET_RING_TIMEOUT,
+    WSIG_SET_RESUME,
     WSIG_SET_ICE_SERVER,
     WSIG_SET_TURN_SECRET_FILE,
     WSIG_SET_TURN_TTL
@@ -139,7 +140,8 @@ typedef struct wsig_conf_s {
     int64_t ping;
     int64_t hello_timeout;
     int64_t ring_timeout;
-    int64_t turn_ttl;               /* milliseconds too */
+    int64_t resume;   /* how long a lost peer keeps its place; 0: off */
+    int64_t turn_ttl; /* milliseconds too */
     const wsig_text_t *ice_servers; /* URLs: stun: stuns: turn: turns: */
     size_t n_ice_servers;
     const wsig_text_t *secrets; /* the first signs */

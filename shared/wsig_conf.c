@@ -53,6 +53,8 @@ static const char *set_max_peers(wsig_conf_t *conf, wsig_text_t value,
                                  const wsig_pool_t *pool);
 static const char *set_rate(wsig_conf_t *conf, const wsig_text_t *values,
                             size_t n, const wsig_pool_t *pool);
+static const char *set_resume(wsig_conf_t *conf, wsig_text_t value,
+                              const wsig_pool_t *pool);
 static const char *set_ice_servers(wsig_conf_t *conf, const wsig_text_t *values,
                                    size_t n, const wsig_pool_t *pool);
 static const char *set_secrets(wsig_conf_t *conf, wsig_text_t path,
@@ -97,6 +99,7 @@ static const wsig_conf_t defaults = {
     .ping = 25 * SECOND,
     .hello_timeout = 10 * SECOND,
     .ring_timeout = 45 * SECOND,
+    .resume = 15 * SECOND,
     .turn_ttl = HOUR,
 };
 
@@ -134,6 +137,9 @@ wsig_conf_set(wsig_conf_t *conf, wsig_setting_t setting,
         break;
     case WSIG_SET_RING_TIMEOUT:
         error = set_time(values[0], SECOND, HOUR, &conf->ring_timeout, pool);
+        break;
+    case WSIG_SET_RESUME:
+        error = set_resume(conf, values[0], pool);
         break;
     case WSIG_SET_ICE_SERVER:
         error = set_ice_servers(conf, values, n, pool);
@@ -366,6 +372,21 @@ set_rate(wsig_conf_t *conf, const wsig_text_t *values, size_t n,
 }
 
 static const char *
+set_resume(wsig_conf_t *conf, wsig_text_t value, const wsig_pool_t *pool)
+{
+    uint64_t ms;
+
+    if (!take_unit(value, time_units, LENGTH(time_units), "s", &ms) ||
+        (ms != 0 && (ms < SECOND || ms > HOUR))) {
+        return invalid(pool, value,
+                       "0 alone, or a time such as 30s is expected, at least "
+                       "1s and at most 1h");
+    }
+    conf->resume = (int64_t) ms;
+    return NULL;
+}
+
+static const char *
 set_ice_servers(wsig_conf_t *conf, const wsig_text_t *values, size_t n,
                 const wsig_pool_t *pool)
 {
@@ -455,6 +476,9 @@ copy_setting(wsig_conf_t *conf, const wsig_conf_t *from, wsig_setting_t setting)
         break;
     case WSIG_SET_RING_TIMEOUT:
         conf->ring_timeout = from->ring_timeout;
+        break;
+    case WSIG_SET_RESUME:
+        conf->resume = from->resume;
         break;
     case WSIG_SET_ICE_SERVER:
         conf->ice_servers = from->ice_servers;

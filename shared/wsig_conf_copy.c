@@ -74,7 +74,8 @@ wsig_conf_same(const wsig_conf_t *a, const wsig_conf_t *b)
            a->max_backlog == b->max_backlog && a->max_peers == b->max_peers &&
            a->rate == b->rate && a->burst == b->burst && a->ping == b->ping &&
            a->hello_timeout == b->hello_timeout &&
-           a->ring_timeout == b->ring_timeout && a->turn_ttl == b->turn_ttl &&
+           a->ring_timeout == b->ring_timeout && a->resume == b->resume &&
+           a->turn_ttl == b->turn_ttl &&
            same(a->origins, a->n_origins, b->origins, b->n_origins) &&
            same(a->ice_servers, a->n_ice_servers, b->ice_servers,
                 b->n_ice_servers) &&

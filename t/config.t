@@ -239,6 +239,10 @@ const wrong = [
   ['hello_timeout', 'never', EXPECTED.time],
   ['ring_timeout', '0s', EXPECTED.time],
   ['ring_timeout', '1.5m', EXPECTED.time],
+  ['resume', '500ms', '0 alone, or a time such as 30s is expected, at least '
+   + '1s and at most 1h'],
+  ['resume', '61m', EXPECTED.time],
+  ['resume', 'off', EXPECTED.time],
   ['ice_server', 'http://example.org', EXPECTED.url],
   ['ice_server', 'stun:', EXPECTED.url],
   ['ice_server', 'stun:example.org:0', EXPECTED.url],
@@ -270,7 +274,8 @@ const right = [
   'origin https://example.org https://[::1]:8443 http://a.org:80',
   'max_message 256k', 'max_backlog 16m', 'max_peers 0', 'max_peers 100000',
   'rate 0', 'rate 1/s', 'rate 50/s burst=200', 'ping 500s', 'ping 1m',
-  'hello_timeout 100ms', 'ring_timeout 1h', 'ice_server stun:a.org',
+  'hello_timeout 100ms', 'ring_timeout 1h', 'resume 0', 'resume 1h',
+  'ice_server stun:a.org',
   'ice_server stuns:[::1]:5349 stun:192.0.2.1:3478',
   'turn_secret_file RUN/turn.secret', 'turn_ttl 1d',
 ];
@@ -420,6 +425,7 @@ const HTACCESS = {
           'WebrtcSignalMaxBacklog 1m', 'WebrtcSignalMaxPeers 0',
           'WebrtcSignalRate 0', 'WebrtcSignalPing 1h',
           'WebrtcSignalHelloTimeout 1h', 'WebrtcSignalRingTimeout 1h',
+          'WebrtcSignalResume 0',
           'WebrtcSignalTurnSecretFile run/turn.secret',
           'WebrtcSignalTurnTTL 7d', 'WebrtcSignalZone /dev/shm/x/zone 1m',
           'WebrtcSignalDrain 1h', 'WebrtcSignalMaxConnections 1'],

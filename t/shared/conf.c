@@ -246,6 +246,42 @@ times(void)
 }
 
 static void
+resume(void)
+{
+    static const struct {
+        const char *value;
+        int64_t ms;
+    } good[] = {{"0", 0},         {"0ms", 0},   {"0s", 0},
+                {"1s", 1000},     {"1000ms", 1000}, {"15", 15000},
+                {"1h", 3600000},  {"3600", 3600000}};
+    static const char *const bad[] = {"", "off", "-1s", "1ms", "999ms",
+                                      "61m", "3600001ms", "1d", "0x", "1s 2s"};
+    size_t i;
+
+    for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        wsig_conf_t conf = {.resume = 7};
+
+        takes(&conf, WSIG_SET_RESUME, good[i].value);
+        CHECK(conf.resume == good[i].ms, "%s", good[i].value);
+    }
+    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        wsig_conf_t conf = {.resume = 7};
+        wsig_text_t value = text(bad[i]);
+        char expected[256];
+        const char *error =
+            wsig_conf_set(&conf, WSIG_SET_RESUME, &value, 1, &pool);
+
+        snprintf(expected, sizeof(expected),
+                 "invalid value \"%s\": 0 alone, or a time such as 30s is "
+                 "expected, at least 1s and at most 1h",
+                 bad[i]);
+        CHECK(error != NULL, "\"%s\" was taken", bad[i]);
+        CHECK(strcmp(error, expected) == 0, "%s", error);
+        CHECK(conf.resume == 7 && conf.given == 0, "%s", bad[i]);
+    }
+}
+
+static void
 words_and_numbers(void)
 {
     wsig_conf_t conf = {0};
@@ -549,6 +585,7 @@ merging(void)
     CHECK(location.rate == 50 && location.burst == 200);
     CHECK(location.ping == 25000 && location.hello_timeout == 10000);
     CHECK(location.ring_timeout == 45000 && location.turn_ttl == 3600000);
+    CHECK(location.resume == 15000);
     CHECK(location.n_ice_servers == 0 && location.n_secrets == 0);
 
     location = (wsig_conf_t){0};
@@ -557,6 +594,7 @@ merging(void)
     takes(&http, WSIG_SET_ICE_SERVER, "stun:a.org");
     takes(&http, WSIG_SET_ORIGIN, "https://a.org");
     takes(&server, WSIG_SET_RATE, "0");
+    takes(&server, WSIG_SET_RESUME, "0");
     takes(&server, WSIG_SET_ORIGIN, "any");
     takes(&location, WSIG_SET_PING, "5s");
     wsig_conf_merge(&server, &http);
@@ -565,6 +603,7 @@ merging(void)
     CHECK(location.rate == 0);
     CHECK(location.ping == 5000);
     CHECK(location.ring_timeout == 45000);
+    CHECK(location.resume == 0);
     CHECK(location.origin == WSIG_ORIGIN_ANY);
     CHECK(location.n_ice_servers == 1);
     is_text(location.ice_servers[0], "stun:a.org");
@@ -691,6 +730,7 @@ copies(void)
                    {WSIG_SET_PING, "9s"},
                    {WSIG_SET_HELLO_TIMEOUT, "9s"},
                    {WSIG_SET_RING_TIMEOUT, "9s"},
+                   {WSIG_SET_RESUME, "9s"},
                    {WSIG_SET_ICE_SERVER, "stun:a.org turn:c.org"},
                    {WSIG_SET_ICE_SERVER, "stun:a.org"},
                    {WSIG_SET_TURN_SECRET_FILE, NULL},
@@ -742,6 +782,7 @@ main(void)
     sizes();
     zones();
     times();
+    resume();
     words_and_numbers();
     rates();
     origins();
