@@ -21,6 +21,9 @@ static const struct {
     [WSIG_COUNT_SLOW] = {"slow", "Peers closed because they did not read"},
     [WSIG_COUNT_CLOSES] = {"closes", "Connections closed by the server"},
     [WSIG_COUNT_DEATHS] = {"worker_deaths", "Workers found dead"},
+    [WSIG_COUNT_RESUMES] = {"resumes", "Peers that came back to their place"},
+    [WSIG_COUNT_LOST] = {"resumes_lost", "Peers among them that lost texts"},
+    [WSIG_COUNT_GOODBYES] = {"goodbyes", "Clients asked to reconnect"},
 };
 
 static void

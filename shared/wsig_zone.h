@@ -14,16 +14,20 @@
  *   | change log           |  ring of slot numbers
  *   +----------------------+ calls_at
  *   | call states, buckets |
+ *   +----------------------+ rooms_at
+ *   | buckets of rooms     |
  *   +----------------------+ records_at         allocated up to here
  *   | call records         |  sparse: given memory in steps
+ *   +----------------------+ room_records_at
+ *   | room records         |  same
  *   +----------------------+ rings_at
  *   | mailboxes            |  sparse: given memory when a worker claims one
  *   +----------------------+ file_size
  *
  * Any process may die at any instruction.  So each lock is robust, each change
  * becomes valid by one last store, and who finds a lock's owner dead looks
- * through what that lock guards.  Order of locks: calls, partition, changes;
- * a mailbox's is taken alone.
+ * through what that lock guards.  Order of locks: calls or rooms, partition,
+ * changes; a mailbox's is taken alone.
  */
 
 #ifndef WSIG_ZONE_H
@@ -38,6 +42,7 @@
 #define WSIG_RING_SIZE (1024 * 1024) /* a mailbox; a power of two */
 #define WSIG_PARTITION_SLOTS 4096
 #define WSIG_CALL_SHARE 2 /* one call record for so many slots */
+#define WSIG_ROOM_SHARE 4 /* one room record for so many */
 
 #define WSIG_ZONE_PATH (WSIG_PATH_MAX + 10) /* with .LAYOUT behind it */
 
@@ -49,11 +54,14 @@ typedef enum {
     WSIG_COUNT_MAILED,  /* those of them that went to another worker */
     WSIG_COUNT_CALLS,
     WSIG_COUNT_ANSWERED,
-    WSIG_COUNT_ERRORS, /* error texts and refusals */
-    WSIG_COUNT_HELD,   /* peers held back over their rate */
-    WSIG_COUNT_SLOW,   /* peers closed for not reading */
-    WSIG_COUNT_CLOSES, /* connections that the server closed */
-    WSIG_COUNT_DEATHS, /* workers found dead */
+    WSIG_COUNT_ERRORS,   /* error texts and refusals */
+    WSIG_COUNT_HELD,     /* peers held back over their rate */
+    WSIG_COUNT_SLOW,     /* peers closed for not reading */
+    WSIG_COUNT_CLOSES,   /* connections that the server closed */
+    WSIG_COUNT_DEATHS,   /* workers found dead */
+    WSIG_COUNT_RESUMES,  /* lost peers that came back to their place */
+    WSIG_COUNT_LOST,     /* those of them that lost texts */
+    WSIG_COUNT_GOODBYES, /* clients asked to move to another worker */
     WSIG_COUNTERS
 } wsig_counter_t;
 
@@ -75,6 +83,7 @@ typedef struct wsig_shared_s {
     uint32_t layout;
     uint32_t partitions;
     uint32_t calls;
+    uint32_t rooms;
     uint32_t changes; /* entries of the log, a power of two */
     uint64_t pid_namespace;
     uint64_t table_size; /* as asked for: of the user table */
@@ -83,11 +92,16 @@ typedef struct wsig_shared_s {
     uint64_t slots_at;
     uint64_t changes_at;
     uint64_t calls_at;
+    uint64_t rooms_at;
     uint64_t records_at;
+    uint64_t room_records_at;
     uint64_t rings_at;
     char instance[128]; /* the server that made it, NUL-terminated */
     uint8_t key[16];
-    _Atomic int64_t sweep_at; /* when calls are looked through next */
+    uint8_t token_key[32];
+    _Atomic int64_t sweep_at;   /* when calls are looked through next */
+    _Atomic int64_t orphans_at; /* when places of the lost without a worker
+                                 * run out next; INT64_MAX: none */
     wsig_place_t places[WSIG_WORKERS];
 } wsig_shared_t;
 
