@@ -20,9 +20,10 @@
 #include "wsig_call.h"
 #include "wsig_mailbox.h"
 #include "wsig_registry.h"
+#include "wsig_room.h"
 
 #define MAGIC UINT64_C(0x77736967206e6531)
-#define LAYOUT 2 /* counts changes of meaning: sizes count by themselves */
+#define LAYOUT 3 /* counts changes of meaning: sizes count by themselves */
 #define TMPFS_MAGIC 0x01021994
 #define ATTEMPTS 100 /* of 20 ms each, to wait for another who opens */
 
@@ -77,14 +78,18 @@ wsig_zone_layout(void)
         sizeof(wsig_partition_t),
         sizeof(wsig_slot_t),
         sizeof(wsig_call_t),
+        sizeof(wsig_room_t),
         sizeof(wsig_record_t),
         offsetof(wsig_slot_t, name),
         offsetof(wsig_call_t, ringers),
+        offsetof(wsig_room_t, members),
         wsig_calls_size(1),
+        wsig_rooms_size(1),
         wsig_changes_size(1),
         WSIG_PARTITION_SLOTS,
         WSIG_RING_SIZE,
         WSIG_CALL_SHARE,
+        WSIG_ROOM_SHARE,
     };
     const uint8_t *bytes = (const uint8_t *) parts;
     uint32_t hash = 2166136261u; /* FNV-1a */
@@ -508,6 +513,7 @@ wsig_zone_lay_out(wsig_shared_t *shared, size_t table_size)
     }
     slots = (uint64_t) shared->partitions * WSIG_PARTITION_SLOTS;
     shared->calls = slots / WSIG_CALL_SHARE;
+    shared->rooms = slots / WSIG_ROOM_SHARE;
     shared->changes = WSIG_PARTITION_SLOTS;
     while (shared->changes < slots / 2) {
         shared->changes *= 2;
@@ -519,10 +525,15 @@ wsig_zone_lay_out(wsig_shared_t *shared, size_t table_size)
         wsig_align(shared->slots_at + slots * sizeof(wsig_slot_t));
     shared->calls_at =
         wsig_align(shared->changes_at + wsig_changes_size(shared->changes));
-    shared->records_at =
+    shared->rooms_at =
         wsig_align(shared->calls_at + wsig_calls_size(shared->calls));
-    shared->rings_at = wsig_align(
+    shared->records_at =
+        wsig_align(shared->rooms_at + wsig_rooms_size(shared->rooms));
+    shared->room_records_at = wsig_align(
         shared->records_at + (uint64_t) shared->calls * sizeof(wsig_call_t));
+    shared->rings_at =
+        wsig_align(shared->room_records_at +
+                   (uint64_t) shared->rooms * sizeof(wsig_room_t));
     shared->file_size =
         shared->rings_at + (uint64_t) WSIG_WORKERS * WSIG_RING_SIZE;
     if (stat("/proc/self/ns/pid", &ns) == 0) {
@@ -537,15 +548,18 @@ wsig_zone_fill(wsig_zone_t *zone, const wsig_shared_t *plan)
     unsigned i;
 
     *shared = *plan;
-    if (getrandom(shared->key, sizeof(shared->key), 0) == -1) {
+    if (getrandom(shared->key, sizeof(shared->key), 0) == -1 ||
+        getrandom(shared->token_key, sizeof(shared->token_key), 0) == -1) {
         return errno;
     }
+    atomic_init(&shared->orphans_at, INT64_MAX);
     for (i = 0; i < WSIG_WORKERS; i++) {
         wsig_mutex_init(&shared->places[i].life);
         wsig_mutex_init(&shared->places[i].producers);
     }
     wsig_registry_init(zone);
     wsig_calls_init(zone);
+    wsig_rooms_init(zone);
     shared->magic = MAGIC;
     return 0;
 }
