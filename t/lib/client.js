@@ -4,7 +4,8 @@
  *
  * A Client is one WebSocket; Native and Article speak a dialect on it.  What
  * arrives waits in a queue until the test asks for it with next(), so that
- * nothing is missed and order is checked.
+ * nothing is missed and order is checked.  (durable.js has a native one that
+ * outlives its WebSocket.)
  */
 
 const assert = require('assert');
@@ -13,66 +14,13 @@ const { sleep } = require('./server');
 
 const WAIT = 5000; // ms; far above what anything takes
 
-class Client {
-  /*
-   * Options: protocol, origin, headers, host (Host header and SNI), auth
-   * ('user:password'), pong (false: pings are not answered).
-   */
-  constructor(url, options = {}) {
-    const headers = { ...options.headers };
-    if (options.host) {
-      headers.Host = options.host;
-    }
-    if (options.auth) {
-      headers.Authorization =
-        'Basic ' + Buffer.from(options.auth).toString('base64');
-    }
-    this.options = options;
+/* What has arrived, and waiting for it.  end: {code, reason} once nothing more
+ * can come. */
+class Inbox {
+  constructor() {
     this.inbox = [];
     this.waiting = new Set();
-    this.pings = 0;
-    this.end = null; // {code, reason} once it is closed
-    this.status = 101; // of the handshake
-    this.socket = new WebSocket(url, options.protocol ? [options.protocol] : [],
-      { rejectUnauthorized: false, headers, origin: options.origin,
-        perMessageDeflate: false, agent: false,
-        autoPong: options.pong !== false,
-        ...(options.host && { servername: options.host }) });
-
-    this.opened = new Promise((resolve, reject) => {
-      this.socket.on('open', () => {
-        this.socket._socket.setNoDelay(true);
-        resolve(this);
-      });
-      this.socket.on('unexpected-response', (request, response) => {
-        this.status = response.statusCode;
-        this.response = response;
-        response.resume();
-        request.destroy();
-        reject(new Error(`handshake: ${response.statusCode}`));
-      });
-      this.socket.on('error', (error) => {
-        this.error = error;
-        reject(error);
-      });
-    });
-    this.opened.catch(() => {});
-
-    this.closed = new Promise((resolve) => {
-      this.socket.on('close', (code, reason) => {
-        this.end = { code, reason: reason.toString() };
-        resolve(this.end);
-        this.wake();
-      });
-    });
-    this.socket.on('upgrade', (response) => {
-      this.worker = Number(response.headers['x-worker']);
-      this.protocol = response.headers['sec-websocket-protocol'];
-    });
-    this.socket.on('message', (data, binary) => {
-      this.arrived(binary ? data : data.toString());
-    });
-    this.socket.on('ping', () => { this.pings++; });
+    this.end = null;
   }
 
   arrived(text) {
@@ -125,6 +73,67 @@ class Client {
     const message = await this.poll(ms);
     assert.equal(message, null);
   }
+}
+
+class Client extends Inbox {
+  /*
+   * Options: protocol, origin, headers, host (Host header and SNI), auth
+   * ('user:password'), pong (false: pings are not answered).
+   */
+  constructor(url, options = {}) {
+    super();
+    const headers = { ...options.headers };
+    if (options.host) {
+      headers.Host = options.host;
+    }
+    if (options.auth) {
+      headers.Authorization =
+        'Basic ' + Buffer.from(options.auth).toString('base64');
+    }
+    this.options = options;
+    this.pings = 0;
+    this.status = 101; // of the handshake
+    this.socket = new WebSocket(url, options.protocol ? [options.protocol] : [],
+      { rejectUnauthorized: false, headers, origin: options.origin,
+        perMessageDeflate: false, agent: false,
+        autoPong: options.pong !== false,
+        ...(options.host && { servername: options.host }) });
+
+    this.opened = new Promise((resolve, reject) => {
+      this.socket.on('open', () => {
+        this.socket._socket.setNoDelay(true);
+        resolve(this);
+      });
+      this.socket.on('unexpected-response', (request, response) => {
+        this.status = response.statusCode;
+        this.response = response;
+        response.resume();
+        request.destroy();
+        reject(new Error(`handshake: ${response.statusCode}`));
+      });
+      this.socket.on('error', (error) => {
+        this.error = error;
+        reject(error);
+      });
+    });
+    this.opened.catch(() => {});
+
+    this.closed = new Promise((resolve) => {
+      this.socket.on('close', (code, reason) => {
+        this.end = { code, reason: reason.toString() };
+        resolve(this.end);
+        this.wake();
+      });
+    });
+    this.socket.on('upgrade', (response) => {
+      this.worker = Number(response.headers['x-worker']);
+      this.protocol = response.headers['sec-websocket-protocol'];
+    });
+    this.socket.on('message', (data, binary) => {
+      this.arrived(binary ? data : data.toString());
+    });
+    this.socket.on('ping', () => { this.pings++; });
+  }
 
   send(message) {
     this.socket.send(typeof message === 'string' ? message
@@ -170,21 +179,28 @@ class Client {
   }
 }
 
-class Native extends Client {
-  constructor(url, options = {}) {
-    super(url, { protocol: 'webrtc-signal.v1', ...options });
+/* Somebody in the native dialect, on whatever carries the texts. */
+const speaksNative = (Base) => class extends Base {
+  constructor(...args) {
+    super(...args);
     this.users = null; // name -> entry, as list and deltas told
     this.count = 0;
     this.deltas = []; // presence that the test did not look at yet
+    this.acks = [];
+    this.goodbyes = [];
   }
 
-  /* Presence is kept apart: it comes when it comes. */
+  /* What comes when it comes is kept apart: presence, acks, goodbye. */
   arrived(text) {
     const message = JSON.parse(text);
     Object.defineProperty(message, 'raw', { value: text });
     if (message.type === 'presence') {
       this.apply(message);
-      this.deltas.push(message);
+    }
+    const apart = { presence: this.deltas, ack: this.acks,
+                    goodbye: this.goodbyes }[message.type];
+    if (apart) {
+      apart.push(message);
       this.wake();
       return;
     }
@@ -246,14 +262,26 @@ class Native extends Client {
     return message;
   }
 
-  async delta(ms = WAIT) {
+  delta(ms = WAIT) {
+    return this.apart(this.deltas, 'presence', ms);
+  }
+
+  ack(ms = WAIT) {
+    return this.apart(this.acks, 'ack', ms);
+  }
+
+  goodbye(ms = WAIT) {
+    return this.apart(this.goodbyes, 'goodbye', ms);
+  }
+
+  async apart(texts, what, ms) {
     const end = Date.now() + ms;
-    while (this.deltas.length === 0) {
+    while (texts.length === 0) {
       const left = end - Date.now();
-      assert(left > 0 && !this.end, `no presence within ${ms} ms`);
+      assert(left > 0 && !this.end, `no ${what} within ${ms} ms`);
       await this.change(left);
     }
-    return this.deltas.shift();
+    return texts.shift();
   }
 
   /* Wait until the list shows this: {name: state}, absent ones as null. */
@@ -273,18 +301,24 @@ class Native extends Client {
     assert.equal(this.contradiction, undefined);
   }
 
+  /* Send, and take the answer of this type. */
+  async ask(message, type) {
+    this.send(message);
+    return this.next(type);
+  }
+};
+
+class Native extends speaksNative(Client) {
+  constructor(url, options = {}) {
+    super(url, { protocol: 'webrtc-signal.v1', ...options });
+  }
+
   async hello(name, rest = {}) {
     await this.opened;
     this.send({ type: 'hello', ...(name !== undefined && { name }), ...rest });
     this.welcome = await this.next('welcome');
     this.name = this.welcome.name;
     return this;
-  }
-
-  /* Send, and take the answer of this type. */
-  async ask(message, type) {
-    this.send(message);
-    return this.next(type);
   }
 }
 
@@ -343,4 +377,4 @@ async function openOn(make, wanted, what) {
   throw new Error(`no connection reached ${what}`);
 }
 
-module.exports = { Client, Native, Article, openOn, WAIT };
+module.exports = { Inbox, Client, Native, Article, speaksNative, openOn, WAIT };

@@ -1,7 +1,7 @@
 'use strict';
 /*
  * proxy.js: a TCP line between a browser and a server that the test can cut,
- * or lead to a worker of its choice.
+ * at any byte, or lead to a worker of its choice.
  */
 
 const fs = require('fs');
@@ -15,6 +15,8 @@ class Proxy {
     proxy.target = port;
     proxy.worker = worker;
     proxy.sockets = new Set();
+    proxy.lines = new Set(); // pairs of them that are joined
+    proxy.cuts = 0;
     proxy.listener = net.createServer((socket) => proxy.carry(socket));
     proxy.listener.on('error', () => {});
     await proxy.listen(0);
@@ -38,10 +40,40 @@ class Proxy {
       far = net.connect(this.target, '127.0.0.1');
     }
     this.keep(far);
+    const line = { near, far, left: Infinity };
+    this.lines.add(line);
     near.on('close', () => far.destroy());
-    far.on('close', () => near.destroy());
-    near.pipe(far);
-    far.pipe(near);
+    far.on('close', () => {
+      near.destroy();
+      this.lines.delete(line);
+    });
+    this.join(line, near, far);
+    this.join(line, far, near);
+  }
+
+  /* What comes from one side goes to the other, as long as bytes are left. */
+  join(line, from, to) {
+    from.on('data', (data) => {
+      const part = data.subarray(0, line.left);
+      line.left -= part.length;
+      if (!to.write(part)) {
+        from.pause();
+        to.once('drain', () => from.resume());
+      }
+      if (line.left === 0) {
+        this.cuts++;
+        from.destroy();
+        to.destroy();
+      }
+    });
+    from.on('end', () => to.end());
+  }
+
+  /* Cut each line that is there after so many more bytes, of either way. */
+  cutAfter(bytes) {
+    this.lines.forEach((line) => {
+      line.left = bytes();
+    });
   }
 
   keep(socket) {

@@ -16,6 +16,8 @@
 const { attempt, later } = require('./tap');
 const { kinds, servers, startServer } = require('./server');
 const { Native, Article, openOn } = require('./client');
+const { Durable } = require('./durable');
+const { Proxy } = require('./proxy');
 const { Raw } = require('./raw');
 
 class Context {
@@ -26,6 +28,7 @@ class Context {
     this.web = scheme === 'ws' ? server.http : server.https;
     this.clients = [];
     this.raws = [];
+    this.proxies = [];
   }
 
   url(path = '/webrtc/signal') {
@@ -58,6 +61,23 @@ class Context {
     return client.hello(name, hello);
   }
 
+  /* One who comes back by itself.  options.proxy: through this one. */
+  async durable(name, options = {}, hello = {}) {
+    const { proxy, path } = options;
+    const url = proxy ? this.url(path).replace(/:\d+\//, `:${proxy.port}/`)
+                      : this.url(path);
+    const client = new Durable(url, options);
+    this.clients.push(client);
+    return client.hello(name, hello);
+  }
+
+  async proxy(options) {
+    const proxy = await Proxy.start(Number(/:(\d+)$/.exec(this.base)[1]),
+                                    options);
+    this.proxies.push(proxy);
+    return proxy;
+  }
+
   async article(nickname, options = {}) {
     const client = await this.open(Article, options);
     return client.enter(nickname);
@@ -79,6 +99,7 @@ class Context {
   async closeAll() {
     await Promise.all(this.raws.splice(0).map((raw) => raw.finish()));
     await Promise.all(this.clients.splice(0).map((client) => client.close()));
+    await Promise.all(this.proxies.splice(0).map((proxy) => proxy.cut()));
   }
 }
 
