@@ -317,7 +317,9 @@ wsig_room_add(wsig_rooms_view_t *view, wsig_room_t *room, wsig_address_t self)
     }
     member->at.slot = self.slot;
     member->serial = ++view->rooms->serial;
-    atomic_thread_fence(memory_order_release);
+    /* Who kills us does it between two instructions: only the compiler might
+     * exchange them. */
+    atomic_signal_fence(memory_order_release);
     member->at.generation = self.generation;
     return WSIG_OK;
 }
