@@ -179,6 +179,10 @@ class Client extends Inbox {
   }
 }
 
+/* Does this text have to be acknowledged? */
+const counts = (message) => !['call', 'hello', 'welcome'].includes(message.type)
+  && ('call' in message || 'room' in message);
+
 /* Somebody in the native dialect, on whatever carries the texts. */
 const speaksNative = (Base) => class extends Base {
   constructor(...args) {
@@ -188,6 +192,7 @@ const speaksNative = (Base) => class extends Base {
     this.deltas = []; // presence that the test did not look at yet
     this.acks = [];
     this.goodbyes = [];
+    this.got = 0; // counted texts
   }
 
   /* What comes when it comes is kept apart: presence, acks, goodbye. */
@@ -196,6 +201,11 @@ const speaksNative = (Base) => class extends Base {
     Object.defineProperty(message, 'raw', { value: text });
     if (message.type === 'presence') {
       this.apply(message);
+    } else if (counts(message)) {
+      this.got++;
+    } else if (message.type === 'welcome'
+               && (message.lost || !message.resumed)) {
+      this.got = 0;
     }
     const apart = { presence: this.deltas, ack: this.acks,
                     goodbye: this.goodbyes }[message.type];
@@ -377,4 +387,5 @@ async function openOn(make, wanted, what) {
   throw new Error(`no connection reached ${what}`);
 }
 
-module.exports = { Inbox, Client, Native, Article, speaksNative, openOn, WAIT };
+module.exports = { Inbox, Client, Native, Article, counts, speaksNative, openOn,
+                   WAIT };

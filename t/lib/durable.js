@@ -9,7 +9,7 @@
  */
 
 const assert = require('assert');
-const { Client, Inbox, speaksNative, WAIT } = require('./client');
+const { Client, Inbox, counts, speaksNative, WAIT } = require('./client');
 const { sleep } = require('./server');
 
 const ACK_TEXTS = 16;
@@ -17,10 +17,6 @@ const ACK_MS = 2000;
 
 /* Ends of a connection after which it is opened again. */
 const AGAIN = new Set([1001, 1005, 1006, 1012, 1013, 4408]);
-
-const counts = (message) => message.type !== 'call'
-  && message.type !== 'hello' && message.type !== 'welcome'
-  && ('call' in message || 'room' in message);
 
 /* One of its connections. */
 class Link extends Client {
@@ -51,8 +47,7 @@ class Durable extends speaksNative(Inbox) {
     this.connecting = false;
     this.tries = 0;
     this.pause = 0;
-    this.got = 0;          // counted texts from the server, in this epoch
-    this.sent = 0;
+    this.sent = 0;         // counted texts, in this epoch; got: from the server
     this.acked = 0;
     this.kept = [];        // {n, text}, not acknowledged
     this.asked = new Map(); // ref -> text, not answered
@@ -169,13 +164,15 @@ class Durable extends speaksNative(Inbox) {
     } else if (message.type === 'goodbye') {
       this.farewell(message);
     } else if (counts(message)) {
-      this.received.push({ epoch: this.epoch, n: ++this.got, message });
-      this.acknowledge();
+      this.received.push({ epoch: this.epoch, n: this.got + 1, message });
     }
     if ('ref' in message) {
       this.asked.delete(message.ref);
     }
-    this.arrived(text);
+    this.arrived(text); // which counts
+    if (counts(message)) {
+      this.acknowledge();
+    }
   }
 
   farewell({ reason, reconnect }) {
@@ -202,7 +199,7 @@ class Durable extends speaksNative(Inbox) {
     if (!message.resumed || message.lost) {
       this.fault(message.lost && message.got !== 0, 'got where it was lost');
       this.epoch++;
-      this.got = this.sent = this.acked = 0;
+      this.sent = this.acked = 0;
       this.kept = [];
     } else {
       this.acknowledged(message.got);
@@ -303,4 +300,4 @@ class Durable extends speaksNative(Inbox) {
   }
 }
 
-module.exports = { Durable, counts };
+module.exports = { Durable };

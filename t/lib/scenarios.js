@@ -20,6 +20,8 @@ const { Durable } = require('./durable');
 const { Proxy } = require('./proxy');
 const { Raw } = require('./raw');
 
+const SIGNAL = '/webrtc/signal';
+
 class Context {
   constructor(server, scheme) {
     this.server = server;
@@ -31,7 +33,7 @@ class Context {
     this.proxies = [];
   }
 
-  url(path = '/webrtc/signal') {
+  url(path = SIGNAL) {
     return this.base + path;
   }
 
@@ -61,18 +63,29 @@ class Context {
     return client.hello(name, hello);
   }
 
-  /* One who comes back by itself.  options.proxy: through this one. */
+  /* The same user on another connection, with the token of this one. */
+  async again(client, options = {}, hello = {}) {
+    const { on, off, ...same } = client.options;
+    const next = await this.open(Native, { ...same, ...options });
+    next.got = client.got;
+    return next.hello(client.name, { resume: client.welcome.resume,
+                                     got: client.got, ...hello });
+  }
+
+  /* One who comes back by itself.  options.proxy: through this one;
+   * options.Kind: a class of Durables; options.base: the scheme's other one. */
   async durable(name, options = {}, hello = {}) {
-    const { proxy, path } = options;
-    const url = proxy ? this.url(path).replace(/:\d+\//, `:${proxy.port}/`)
-                      : this.url(path);
-    const client = new Durable(url, options);
+    const { proxy, path, base = this.base, Kind = Durable } = options;
+    const url = (proxy ? base.replace(/\d+$/, proxy.port) : base)
+                + (path || SIGNAL);
+    const client = new Kind(url, options);
     this.clients.push(client);
     return client.hello(name, hello);
   }
 
-  async proxy(options) {
-    const proxy = await Proxy.start(Number(/:(\d+)$/.exec(this.base)[1]),
+  async proxy(scheme = this.scheme, options = {}) {
+    const { ports } = this.server;
+    const proxy = await Proxy.start(scheme === 'ws' ? ports.http : ports.https,
                                     options);
     this.proxies.push(proxy);
     return proxy;
