@@ -478,6 +478,33 @@ wsig_call_joined(wsig_zone_t *zone, wsig_address_t at,
 }
 
 int
+wsig_call_list(wsig_zone_t *zone, wsig_address_t at,
+               uint64_t ids[WSIG_CALLS_RINGING + 1])
+{
+    wsig_calls_view_t view = wsig_calls_lock(zone);
+    const wsig_ringer_t *ringer;
+    wsig_call_t *call = NULL;
+    wsig_slot_t self;
+    int n = 0;
+
+    if (wsig_registry_get(zone, at, &self) == WSIG_OK) {
+        if (self.call != 0) {
+            ids[n++] = self.call;
+        }
+        while (n <= WSIG_CALLS_RINGING &&
+               (call = wsig_calls_next_of_callee(&view, self.hash, call)) !=
+                   NULL) {
+            ringer = wsig_call_ringer(call, at);
+            if (ringer != NULL && !ringer->left) {
+                ids[n++] = call->id;
+            }
+        }
+    }
+    wsig_calls_unlock(&view);
+    return n;
+}
+
+int
 wsig_call_read(wsig_zone_t *zone, uint64_t id, wsig_address_t self,
                wsig_call_t *copy)
 {

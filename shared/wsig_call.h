@@ -155,6 +155,11 @@ bool wsig_call_left(wsig_zone_t *zone, wsig_address_t self, bool bye,
 int wsig_call_joined(wsig_zone_t *zone, wsig_address_t self,
                      uint64_t ids[WSIG_CALLS_RINGING]);
 
+/* The calls that self is in: the one that it dialled or answered, and those
+ * that ring there; returns how many. */
+int wsig_call_list(wsig_zone_t *zone, wsig_address_t self,
+                   uint64_t ids[WSIG_CALLS_RINGING + 1]);
+
 /* Copy the record.  WSIG_ABSENT: no such call, or not one of self's. */
 int wsig_call_read(wsig_zone_t *zone, uint64_t id, wsig_address_t self,
                    wsig_call_t *call);

@@ -11,7 +11,7 @@
 
 static void wsig_peer_ask(wsig_peer_t *peer, const wsig_slot_t *holder,
                           wsig_address_t at, wsig_time_t now);
-static void wsig_peer_join(wsig_peer_t *peer, wsig_time_t now);
+static void wsig_peer_rest(wsig_peer_t *peer, wsig_time_t now);
 
 void
 wsig_peer_claim(wsig_peer_t *peer, wsig_text_t name, wsig_time_t now)
@@ -31,6 +31,16 @@ wsig_peer_claim(wsig_peer_t *peer, wsig_text_t name, wsig_time_t now)
 }
 
 void
+wsig_peer_start(wsig_peer_t *peer, wsig_text_t name, wsig_time_t now)
+{
+    if (name.size > 0) {
+        wsig_peer_claim(peer, name, now);
+    } else {
+        wsig_peer_close(peer, 4400, "hello without a valid name", now);
+    }
+}
+
+void
 wsig_peer_try(wsig_peer_t *peer, wsig_time_t now)
 {
     wsig_worker_t *worker = peer->worker;
@@ -47,16 +57,22 @@ wsig_peer_try(wsig_peer_t *peer, wsig_time_t now)
     slot.realm = peer->realm->id;
     slot.worker = (uint16_t) worker->place;
     slot.epoch = worker->epoch;
+    slot.window =
+        wsig_peer_may_return(peer) ? (uint32_t) peer->conf->resume : 0;
     slot.flags = peer->verified ? WSIG_PEER_VERIFIED : 0;
     slot.name_size = peer->name_size;
     memcpy(slot.name, peer->name, peer->name_size);
     switch (wsig_registry_add(worker->zone, &slot, &peer->address, &holder,
                               &holder_at)) {
     case WSIG_OK:
+        peer->token = 1;
         wsig_peer_join(peer, now);
         break;
     case WSIG_TAKEN:
-        if (holder.flags & WSIG_PEER_VERIFIED) {
+        if (holder.lost_until != 0 ||
+            !wsig_place_lives(worker->zone, holder.worker, holder.epoch)) {
+            wsig_peer_close(peer, 4409, "the name is kept for its owner", now);
+        } else if (holder.flags & WSIG_PEER_VERIFIED) {
             wsig_peer_close(peer, 4409, "the name belongs to somebody", now);
         } else if (peer->stage != WSIG_STAGE_CLAIMING) {
             wsig_peer_ask(peer, &holder, holder_at, now);
@@ -86,15 +102,21 @@ wsig_peer_ask(wsig_peer_t *peer, const wsig_slot_t *holder, wsig_address_t at,
     worker->host->hold(peer->connection, true);
     wsig_peer_schedule(peer, now);
     record.from.slot = worker->serial;
-    record.from_worker = worker->place;
-    record.from_epoch = worker->epoch;
-    (void) wsig_worker_post(worker, holder->worker, holder->epoch, &record,
-                            NULL, now);
+    record.by = wsig_worker_self(worker);
+    (void) wsig_worker_post(worker,
+                            (wsig_owner_t){holder->worker, holder->epoch},
+                            &record, NULL, now);
 }
 
 void
 wsig_peer_probe(wsig_peer_t *peer, const wsig_record_t *record, wsig_time_t now)
 {
+    wsig_record_t alive = {.kind = WSIG_RECORD_ALIVE, .to = record->from};
+
+    if (peer->stage == WSIG_STAGE_LOST) { /* he keeps it */
+        (void) wsig_worker_post(peer->worker, record->by, &alive, NULL, now);
+        return;
+    }
     if (peer->probe != NULL) {
         return; /* the first who asked gets the answer, others their time */
     }
@@ -104,28 +126,34 @@ wsig_peer_probe(wsig_peer_t *peer, const wsig_record_t *record, wsig_time_t now)
     }
     peer->probe->since = now.mono;
     peer->probe->serial = record->from.slot;
-    peer->probe->worker = record->from_worker;
-    peer->probe->epoch = record->from_epoch;
+    peer->probe->by = record->by;
     wsig_peer_send(peer, wsig_frame_of(WSIG_WS_OPCODE_PING, NULL, 0));
     wsig_peer_schedule(peer, now);
 }
 
-static void
+void
 wsig_peer_join(wsig_peer_t *peer, wsig_time_t now)
 {
     wsig_worker_t *worker = peer->worker;
     wsig_realm_t *realm = peer->realm;
 
-    if (peer->stage == WSIG_STAGE_CLAIMING) {
+    if (peer->stage == WSIG_STAGE_CLAIMING ||
+        peer->stage == WSIG_STAGE_RETURNING) {
         wsig_table_remove(&worker->claims, &peer->node);
     }
     peer->stage = WSIG_STAGE_HELLO;
-    if (wsig_name_hash(worker->zone, &realm->id, wsig_peer_name(peer),
+    if (peer->name == NULL ||
+        wsig_name_hash(worker->zone, &realm->id, wsig_peer_name(peer),
                        &peer->name_hash) != WSIG_OK ||
         wsig_table_add(&worker->by_slot, &peer->node, peer->address.slot) !=
             WSIG_OK) {
-        (void) wsig_registry_remove(worker->zone, peer->address);
+        (void) wsig_registry_remove(worker->zone, peer->address,
+                                    wsig_worker_self(worker));
         wsig_peer_close(peer, 1013, "memory is short", now);
+        return;
+    }
+    if (peer->connection == NULL) {
+        wsig_peer_rest(peer, now);
         return;
     }
     peer->stage = WSIG_STAGE_JOINED;
@@ -138,5 +166,22 @@ wsig_peer_join(wsig_peer_t *peer, wsig_time_t now)
         peer->held = now.mono;
     }
     wsig_dialect(peer)->joined(peer, now);
+    wsig_peer_schedule(peer, now);
+}
+
+/* It came back, but was lost again before its session was here. */
+static void
+wsig_peer_rest(wsig_peer_t *peer, wsig_time_t now)
+{
+    peer->stage = WSIG_STAGE_LOST;
+    peer->until = now.mono + peer->conf->resume;
+    (void) wsig_registry_lose(peer->worker->zone, peer->address,
+                              wsig_worker_self(peer->worker), peer->until);
+    if (peer->ticket->lost && wsig_peer_session(peer) != NULL) {
+        wsig_session_lose(peer->session);
+    }
+    free(peer->ticket->bytes);
+    free(peer->ticket);
+    peer->ticket = NULL;
     wsig_peer_schedule(peer, now);
 }

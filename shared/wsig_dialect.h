@@ -22,11 +22,19 @@ typedef struct wsig_dialect_ops_s {
     void (*joined)(wsig_peer_t *peer, wsig_time_t now);
 
     /* Another peer's text, rendered; the frame stays the caller's. */
-    void (*deliver)(wsig_peer_t *peer, uint64_t call, wsig_frame_t *frame,
-                    wsig_time_t now);
+    void (*deliver)(wsig_peer_t *peer, const wsig_record_t *record,
+                    wsig_frame_t *frame, wsig_time_t now);
 
-    /* Look at a call again. */
-    void (*note)(wsig_peer_t *peer, uint64_t call, wsig_time_t now);
+    /* Look at a call, or a room, again. */
+    void (*note)(wsig_peer_t *peer, const wsig_record_t *record,
+                 wsig_time_t now);
+
+    /* Do what the session has to do by now; NULL: there are no sessions. */
+    void (*due)(wsig_peer_t *peer, wsig_time_t now);
+
+    /* Ask it to come again after ms, since this worker ends; NULL: cannot. */
+    void (*bid)(wsig_peer_t *peer, const char *reason, int64_t ms,
+                wsig_time_t now);
 
     /* Tell this worker's peers of a realm what changed.  WSIG_AGAIN: there is
      * more to tell later.  WSIG_NOMEM: nobody was told anything. */

@@ -216,6 +216,7 @@ wsig_article_relay(wsig_peer_t *peer, wsig_value_t *values, wsig_time_t now)
 {
     wsig_slot_t peers[WSIG_USER_PEERS];
     wsig_address_t at[WSIG_USER_PEERS];
+    wsig_record_t record = {.kind = WSIG_RECORD_TEXT};
     wsig_buffer_t out = {0};
     char copy[WSIG_NAME_MAX];
     wsig_frame_t *frame;
@@ -255,7 +256,8 @@ wsig_article_relay(wsig_peer_t *peer, wsig_value_t *values, wsig_time_t now)
         return;
     }
     for (i = 0, rc = WSIG_ABSENT; i < n; i++) {
-        if (wsig_worker_text(peer, at[i], 0, frame, now) != WSIG_ABSENT) {
+        record.to = at[i];
+        if (wsig_worker_text(peer, &record, frame, now) != WSIG_ABSENT) {
             rc = WSIG_OK;
         }
     }
@@ -266,24 +268,30 @@ wsig_article_relay(wsig_peer_t *peer, wsig_value_t *values, wsig_time_t now)
 }
 
 static void
-wsig_article_deliver(wsig_peer_t *peer, uint64_t call, wsig_frame_t *frame,
-                     wsig_time_t now)
+wsig_article_deliver(wsig_peer_t *peer, const wsig_record_t *record,
+                     wsig_frame_t *frame, wsig_time_t now)
 {
-    (void) call;
+    (void) record;
     (void) now;
     wsig_peer_share(peer, frame);
 }
 
 /* The article knows no calls. */
 static void
-wsig_article_note(wsig_peer_t *peer, uint64_t call, wsig_time_t now)
+wsig_article_note(wsig_peer_t *peer, const wsig_record_t *record,
+                  wsig_time_t now)
 {
     (void) peer;
-    (void) call;
+    (void) record;
     (void) now;
 }
 
 const wsig_dialect_ops_t wsig_dialect_article = {
-    wsig_article_text, wsig_article_joined, wsig_article_deliver,
-    wsig_article_note, wsig_article_flush,
+    wsig_article_text,
+    wsig_article_joined,
+    wsig_article_deliver,
+    wsig_article_note,
+    NULL,
+    NULL,
+    wsig_article_flush,
 };

@@ -64,6 +64,13 @@ wsig_frame_release(wsig_frame_t *frame)
     }
 }
 
+wsig_frame_t *
+wsig_frame_share(wsig_frame_t *frame)
+{
+    frame->references++;
+    return frame;
+}
+
 wsig_text_t
 wsig_frame_text(const wsig_frame_t *frame)
 {
@@ -79,8 +86,7 @@ wsig_queue_add(wsig_queue_t *queue, wsig_frame_t *frame)
     if (link == NULL) {
         return WSIG_NOMEM;
     }
-    link->frame = frame;
-    frame->references++;
+    link->frame = wsig_frame_share(frame);
     link->next = link;
     if (queue->last != NULL) {
         link->next = queue->last->next;
@@ -108,13 +114,22 @@ wsig_queue_next(wsig_queue_t *queue)
 void
 wsig_queue_went(wsig_queue_t *queue, size_t n)
 {
+    const wsig_frame_t *frame = queue->last->next->frame;
+
+    queue->offset += (uint32_t) n;
+    queue->bytes -= (uint32_t) n;
+    if (queue->offset == frame->end - frame->at) {
+        queue->bytes += queue->offset;
+        wsig_queue_drop(queue);
+    }
+}
+
+void
+wsig_queue_drop(wsig_queue_t *queue)
+{
     wsig_link_t *link = queue->last->next;
 
-    queue->bytes -= (uint32_t) n;
-    queue->offset += (uint32_t) n;
-    if (queue->offset < link->frame->end - link->frame->at) {
-        return;
-    }
+    queue->bytes -= link->frame->end - link->frame->at;
     queue->offset = 0;
     queue->pinned = false;
     if (link == queue->last) {
@@ -124,6 +139,16 @@ wsig_queue_went(wsig_queue_t *queue, size_t n)
     }
     wsig_frame_release(link->frame);
     free(link);
+}
+
+wsig_frame_t *
+wsig_queue_each(const wsig_queue_t *queue, const wsig_link_t **position)
+{
+    if (queue->last == NULL || *position == queue->last) {
+        return NULL;
+    }
+    *position = *position != NULL ? (*position)->next : queue->last->next;
+    return (*position)->frame;
 }
 
 void

@@ -24,6 +24,9 @@ wsig_frame_t *wsig_frame_of(int opcode, const void *data, size_t size);
 
 void wsig_frame_release(wsig_frame_t *frame); /* may be NULL */
 
+/* The same frame, with one more reference. */
+wsig_frame_t *wsig_frame_share(wsig_frame_t *frame);
+
 /* The text itself, without its header. */
 wsig_text_t wsig_frame_text(const wsig_frame_t *frame);
 
@@ -50,6 +53,12 @@ wsig_text_t wsig_queue_next(wsig_queue_t *queue);
 
 /* So many of them went. */
 void wsig_queue_went(wsig_queue_t *queue, size_t n);
+
+/* For queues that keep frames and write none: the first is dropped; and each
+ * in turn, from *position NULL on, NULL behind the last. */
+void wsig_queue_drop(wsig_queue_t *queue);
+wsig_frame_t *wsig_queue_each(const wsig_queue_t *queue,
+                              const wsig_link_t **position);
 
 /* Frames that nobody tried to write yet are dropped. */
 void wsig_queue_cut(wsig_queue_t *queue);

@@ -15,10 +15,15 @@
 #include "wsig_registry.h"
 
 typedef enum {
-    WSIG_RECORD_TEXT,  /* the body is a text for the peer */
-    WSIG_RECORD_CALL,  /* look at the call again */
-    WSIG_RECORD_PROBE, /* somebody asks for your name: are you there? */
-    WSIG_RECORD_ALIVE  /* the answer; `to` holds what the probe had in `from` */
+    WSIG_RECORD_TEXT,      /* the body is a text for the peer */
+    WSIG_RECORD_ROOM_TEXT, /* the same, from a member of a room */
+    WSIG_RECORD_CALL,      /* look at the call again */
+    WSIG_RECORD_ROOM,      /* look at the room again */
+    WSIG_RECORD_PROBE,     /* somebody asks for your name: are you there? */
+    WSIG_RECORD_ALIVE,     /* yes; `to` holds what the probe had in `from` */
+    WSIG_RECORD_TAKE,      /* who shows token `number` wants its session */
+    WSIG_RECORD_SESSION,   /* a piece of it; `to` as in ALIVE */
+    WSIG_RECORD_NOTHING    /* there is none; the same */
 } wsig_record_kind_t;
 
 /* Records start at multiples of 8 and may wrap around the ring's end. */
@@ -26,11 +31,24 @@ typedef struct wsig_record_s {
     uint32_t size; /* of the body */
     uint32_t kind;
     wsig_address_t to;
-    uint64_t call;
-    wsig_address_t from;  /* of a probe: the newcomer's local number, serial */
-    uint32_t from_worker; /* and its worker */
-    uint32_t from_epoch;
+    uint64_t call;       /* or room; of a piece: how many bytes follow it */
+    wsig_address_t from; /* of a probe or take: the newcomer's serial, locally;
+                          * of a room's text: the member */
+    wsig_owner_t by;     /* and its worker */
+    uint32_t stream;     /* of a text: see wsig_flow.h */
+    uint32_t number;
+    uint32_t entered; /* of a room's text: the sender's serial in the room */
+    uint32_t met;     /* and that of the receiver */
 } wsig_record_t;
+
+/* Those that may not use the reserve of a mailbox. */
+static inline bool
+wsig_record_is_bulk(const wsig_record_t *record)
+{
+    return record->kind == WSIG_RECORD_TEXT ||
+           record->kind == WSIG_RECORD_ROOM_TEXT ||
+           record->kind == WSIG_RECORD_SESSION;
+}
 
 /* Append a record.  reserve: bytes of the ring to leave free.  WSIG_AGAIN: the
  * lock is busy or the ring full.  WSIG_ABSENT: that worker is gone. */

@@ -28,6 +28,9 @@ enum {
     WSIG_INFO,
     WSIG_DATA,
     WSIG_STATE,
+    WSIG_ROOM,
+    WSIG_RESUME,
+    WSIG_GOT,
     WSIG_MEMBERS
 };
 
@@ -47,8 +50,14 @@ typedef struct wsig_said_s {
 void wsig_native_begin(wsig_buffer_t *out, const char *type);
 void wsig_native_end(wsig_peer_t *peer, wsig_buffer_t *out); /* and send */
 
+/* The same for one with a member call or room: it is counted, and kept until
+ * the client acknowledges it. */
+void wsig_native_end_counted(wsig_peer_t *peer, wsig_buffer_t *out);
+void wsig_native_send_counted(wsig_peer_t *peer, wsig_frame_t *frame);
+
 void wsig_put_member(wsig_buffer_t *out, const char *key, wsig_text_t value);
 void wsig_put_call_id(wsig_buffer_t *out, const char *key, uint64_t call);
+void wsig_put_peer_id(wsig_buffer_t *out, const char *key, wsig_address_t at);
 void wsig_put_ref(wsig_buffer_t *out, const wsig_said_t *said); /* NULL: none */
 void wsig_put_verified(wsig_buffer_t *out, bool verified);
 void wsig_put_media(wsig_buffer_t *out, const wsig_media_t *media);
@@ -87,6 +96,8 @@ uint64_t wsig_read_call(const wsig_value_t *value); /* 0: none */
 bool wsig_read_ref(wsig_said_t *said);              /* true if absent */
 bool wsig_read_media(const wsig_value_t *value, wsig_media_t *media);
 
+bool wsig_read_count(const wsig_value_t *value, uint64_t *n); /* whole */
+
 /* "all", "none" or a list of names, which is allocated.  WSIG_INVALID,
  * WSIG_NOMEM. */
 int wsig_read_watch(const wsig_value_t *value, wsig_watch_t *watch,
@@ -117,11 +128,23 @@ void wsig_native_accept(wsig_peer_t *peer, wsig_said_t *said, wsig_time_t now);
 void wsig_native_hangup(wsig_peer_t *peer, wsig_said_t *said, wsig_time_t now);
 void wsig_native_signal(wsig_peer_t *peer, wsig_said_t *said, wsig_time_t now);
 
+/* ,"calls":[...]: those that the peer is in; they are known from then on. */
+void wsig_put_calls(wsig_buffer_t *out, wsig_peer_t *peer, wsig_time_t now);
+
 /* Somebody says that a call has changed, or rings. */
 void wsig_native_note(wsig_peer_t *peer, uint64_t id, wsig_time_t now);
 
 /* A signal came.  Its call must have been told to be answered. */
-void wsig_native_deliver(wsig_peer_t *peer, uint64_t call, wsig_frame_t *frame,
-                         wsig_time_t now);
+void wsig_native_deliver(wsig_peer_t *peer, const wsig_record_t *record,
+                         wsig_frame_t *frame, wsig_time_t now);
+
+/* It came in order, or is kept until those before it have come, or (then all
+ * that can be said is that something is lost) cannot be kept. */
+void wsig_native_arrive(wsig_peer_t *peer, wsig_flow_t *flow,
+                        const wsig_record_t *record, wsig_frame_t *frame,
+                        wsig_time_t now);
+
+/* Look at all calls. */
+void wsig_native_look(wsig_peer_t *peer, wsig_time_t now);
 
 #endif

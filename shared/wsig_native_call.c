@@ -3,67 +3,32 @@
 
 #include "wsig_native.h"
 
-#define KNOWN_MAX 255
-
-static int
-wsig_known_find(const wsig_peer_t *peer, uint64_t call)
-{
-    const wsig_known_calls_t *known = peer->known;
-    int i, n = known != NULL ? (int) known->n : 0;
-
-    for (i = 0; i < n; i++) {
-        if (known->calls[i].call == call) {
-            return i;
-        }
-    }
-    return -1;
-}
-
 static void
 wsig_known_forget(wsig_peer_t *peer, uint64_t call)
 {
-    wsig_known_calls_t *known = peer->known;
-    int i = wsig_known_find(peer, call);
-
-    if (i >= 0) {
-        known->calls[i] = known->calls[--known->n];
-        if (known->n == 0) {
-            free(known);
-            peer->known = NULL;
-        }
+    if (peer->session != NULL) {
+        wsig_session_drop_call(peer->session, call);
     }
     /* Only ever its own: the one who ended the call may have died on it. */
     (void) wsig_registry_set_call(peer->worker->zone, peer->address, call, 0);
 }
 
-/* WSIG_NOMEM closes the peer. */
-static int
+/* NULL: no memory, or too many; the peer is told so by its end. */
+static wsig_known_t *
 wsig_known_set(wsig_peer_t *peer, uint64_t call, wsig_told_t told,
                wsig_time_t now)
 {
-    uint32_t n = peer->known != NULL ? peer->known->n : 0;
-    int i = wsig_known_find(peer, call);
-    wsig_known_calls_t *known;
+    wsig_known_t *known = wsig_session_call(peer->session, call);
 
-    if (i < 0) {
-        if (n == KNOWN_MAX) {
-            return WSIG_NOMEM;
-        }
-        known = realloc(peer->known,
-                        sizeof(*known) + (n + 1) * sizeof(known->calls[0]));
-        if (known == NULL) {
-            return WSIG_NOMEM;
-        }
-        if (n == 0) {
-            known->looked = now.mono;
-        }
-        known->n = n + 1;
-        known->calls[n].call = call;
-        peer->known = known;
-        i = (int) n;
+    if (known == NULL && wsig_peer_session(peer) != NULL) {
+        known = wsig_session_add_call(peer->session, call, true);
     }
-    peer->known->calls[i].told = told;
-    return WSIG_OK;
+    if (known == NULL) {
+        wsig_peer_close(peer, 1013, "memory is short", now);
+        return NULL;
+    }
+    known->told = told;
+    return known;
 }
 
 static void
@@ -83,7 +48,7 @@ wsig_say_calling(wsig_peer_t *peer, const wsig_call_t *call,
     wsig_put_number(&out, ringing);
     wsig_put_call_ice(&out, peer, now);
     wsig_put_ref(&out, said);
-    wsig_native_end(peer, &out);
+    wsig_native_end_counted(peer, &out);
 }
 
 static void
@@ -103,7 +68,7 @@ wsig_say_ring(wsig_peer_t *peer, const wsig_call_t *call, wsig_time_t now)
     }
     wsig_put_words(&out, ",\"expires\":");
     wsig_put_number(&out, left > 0 ? (left + 999) / 1000 : 0);
-    wsig_native_end(peer, &out);
+    wsig_native_end_counted(peer, &out);
 }
 
 /* To the caller with what the callee said; to the callee that won, who knows
@@ -127,7 +92,7 @@ wsig_say_accepted(wsig_peer_t *peer, const wsig_call_t *call,
     }
     wsig_put_call_ice(&out, peer, now);
     wsig_put_ref(&out, said);
-    wsig_native_end(peer, &out);
+    wsig_native_end_counted(peer, &out);
 }
 
 static const char *
@@ -171,7 +136,7 @@ wsig_say_ended(wsig_peer_t *peer, const wsig_call_t *call,
         wsig_put_call_id(&out, "into", call->into);
     }
     wsig_put_ref(&out, said);
-    wsig_native_end(peer, &out);
+    wsig_native_end_counted(peer, &out);
 }
 
 /* Say what the record has and the peer was not told.  said: the request that
@@ -207,21 +172,19 @@ wsig_native_tell(wsig_peer_t *peer, const wsig_call_t *call, wsig_told_t told,
         wsig_say_ring(peer, call, now);
         told = WSIG_TOLD_RINGING;
     }
-    if (wsig_known_set(peer, call->id, told, now) != WSIG_OK) {
-        wsig_peer_close(peer, 1013, "memory is short", now);
-    }
+    (void) wsig_known_set(peer, call->id, told, now);
 }
 
 /* Somebody says that the call has changed, or rings. */
 void
 wsig_native_note(wsig_peer_t *peer, uint64_t id, wsig_time_t now)
 {
-    int i = wsig_known_find(peer, id);
+    const wsig_known_t *known = wsig_session_call(peer->session, id);
     wsig_call_t call;
 
     if (wsig_call_read(peer->worker->zone, id, peer->address, &call) !=
         WSIG_OK) {
-        if (i >= 0) {
+        if (known != NULL) {
             /* Forgotten before we could look: it must have been long ago. */
             memset(&call, 0, sizeof(call));
             call.id = id;
@@ -230,8 +193,8 @@ wsig_native_note(wsig_peer_t *peer, uint64_t id, wsig_time_t now)
         }
         return;
     }
-    if (i >= 0) {
-        wsig_native_tell(peer, &call, peer->known->calls[i].told, NULL, now);
+    if (known != NULL) {
+        wsig_native_tell(peer, &call, known->told, NULL, now);
     } else if (call.state == WSIG_CALL_RINGING &&
                !wsig_address_same(peer->address, call.caller)) {
         wsig_native_tell(peer, &call, WSIG_TOLD_NOTHING, NULL, now);
@@ -412,9 +375,22 @@ static void
 wsig_native_pass_on(wsig_peer_t *peer, const wsig_said_t *said,
                     wsig_address_t other, wsig_time_t now)
 {
+    wsig_record_t record = {
+        .kind = WSIG_RECORD_TEXT, .to = other, .call = said->call};
+    wsig_known_t *known = wsig_session_call(peer->session, said->call);
     wsig_buffer_t out = {0};
     wsig_frame_t *frame;
+    int rc = WSIG_NOMEM;
 
+    if (known == NULL) { /* it was not told of its call */
+        known = wsig_known_set(peer, said->call, WSIG_TOLD_ANSWERED, now);
+        if (known == NULL) {
+            return;
+        }
+    }
+    known->flow.sent = wsig_flow_after(known->flow.sent);
+    record.stream = peer->session->stream;
+    record.number = known->flow.sent;
     wsig_native_begin(&out, "signal");
     wsig_put_call_id(&out, "call", said->call);
     wsig_put_member(&out, "from", wsig_peer_name(peer));
@@ -422,9 +398,11 @@ wsig_native_pass_on(wsig_peer_t *peer, const wsig_said_t *said,
     wsig_put_text(&out, said->values[WSIG_DATA].raw);
     wsig_put_words(&out, "}");
     frame = wsig_frame_end(&out, WSIG_WS_OPCODE_TEXT);
-    if (frame == NULL ||
-        wsig_worker_text(peer, other, said->call, frame, now) == WSIG_NOMEM) {
-        wsig_peer_close(peer, 1013, "memory is short", now);
+    if (frame != NULL) {
+        rc = wsig_worker_text(peer, &record, frame, now);
+    }
+    if (rc == WSIG_NOMEM) {
+        wsig_peer_miss(peer, now);
     }
     wsig_frame_release(frame);
 }
@@ -459,18 +437,124 @@ wsig_native_signal(wsig_peer_t *peer, wsig_said_t *said, wsig_time_t now)
     /* Else it comes too late, which is nobody's fault: dropped. */
 }
 
+void
+wsig_native_arrive(wsig_peer_t *peer, wsig_flow_t *flow,
+                   const wsig_record_t *record, wsig_frame_t *frame,
+                   wsig_time_t now)
+{
+    switch (
+        wsig_flow_take(flow, record->stream, record->number, frame, now.mono)) {
+    case WSIG_OK:
+        wsig_native_send_counted(peer, frame);
+        while ((frame = wsig_flow_next(flow, now.mono)) != NULL) {
+            wsig_native_send_counted(peer, frame);
+            wsig_frame_release(frame);
+        }
+        break;
+    case WSIG_AGAIN:
+    case WSIG_ABSENT:
+        break;
+    default:
+        wsig_flow_reset(flow);
+        wsig_peer_miss(peer, now);
+        break;
+    }
+}
+
 /* A signal.  Its call must have been told to be answered, and not ended. */
 void
-wsig_native_deliver(wsig_peer_t *peer, uint64_t call, wsig_frame_t *frame,
-                    wsig_time_t now)
+wsig_native_deliver(wsig_peer_t *peer, const wsig_record_t *record,
+                    wsig_frame_t *frame, wsig_time_t now)
 {
-    int i = wsig_known_find(peer, call);
+    wsig_known_t *known = wsig_session_call(peer->session, record->call);
 
-    if (i >= 0 && peer->known->calls[i].told != WSIG_TOLD_ANSWERED) {
-        wsig_native_note(peer, call, now);
-        i = wsig_known_find(peer, call);
+    if (known != NULL && known->told != WSIG_TOLD_ANSWERED) {
+        wsig_native_note(peer, record->call, now);
+        known = wsig_session_call(peer->session, record->call);
     }
-    if (i >= 0 && peer->known->calls[i].told == WSIG_TOLD_ANSWERED) {
-        wsig_peer_share(peer, frame);
+    if (known != NULL && known->told == WSIG_TOLD_ANSWERED) {
+        wsig_native_arrive(peer, &known->flow, record, frame, now);
     }
+}
+
+/* One that has ended is taken off, or all as the peer is closed. */
+void
+wsig_native_look(wsig_peer_t *peer, wsig_time_t now)
+{
+    wsig_known_t *known;
+    int i;
+
+    for (i = peer->session->n_calls; peer->session != NULL && i > 0; i--) {
+        if (i > peer->session->n_calls) {
+            continue;
+        }
+        known = &peer->session->calls[i - 1];
+        if (wsig_flow_stuck(&known->flow, now.mono)) {
+            wsig_flow_reset(&known->flow);
+            wsig_peer_miss(peer, now);
+        } else {
+            wsig_native_note(peer, known->call, now);
+        }
+    }
+}
+
+static void
+wsig_put_call(wsig_buffer_t *out, const wsig_peer_t *peer,
+              const wsig_call_t *call, wsig_time_t now)
+{
+    bool caller = wsig_address_same(peer->address, call->caller);
+    bool answered = call->state == WSIG_CALL_ANSWERED;
+    int64_t left = call->deadline - now.mono;
+
+    wsig_put_words(out, "{\"state\":\"");
+    wsig_put_words(out, answered ? "answered" : caller ? "calling" : "ringing");
+    wsig_put_words(out, "\"");
+    wsig_put_call_id(out, "call", call->id);
+    wsig_put_member(out, "with",
+                    caller ? wsig_call_callee(call) : wsig_call_caller(call));
+    wsig_put_media(out, caller && answered ? &call->callee_media
+                                           : &call->caller_media);
+    if (!answered) {
+        wsig_put_words(out, ",\"expires\":");
+        wsig_put_number(out, left > 0 ? (left + 999) / 1000 : 0);
+    }
+    wsig_put_words(out, "}");
+}
+
+void
+wsig_put_calls(wsig_buffer_t *out, wsig_peer_t *peer, wsig_time_t now)
+{
+    uint64_t ids[WSIG_CALLS_RINGING + 1];
+    const char *comma = "";
+    wsig_known_t *known;
+    wsig_call_t call;
+    int i, n;
+
+    wsig_put_words(out, ",\"calls\":[");
+    n = wsig_call_list(peer->worker->zone, peer->address, ids);
+    for (i = 0; i < n; i++) {
+        if (wsig_call_read(peer->worker->zone, ids[i], peer->address, &call) !=
+                WSIG_OK ||
+            call.state == WSIG_CALL_ENDED ||
+            (call.state == WSIG_CALL_ANSWERED &&
+             !wsig_address_same(peer->address, call.caller) &&
+             !wsig_address_same(peer->address, call.callee))) {
+            continue; /* it ended just now */
+        }
+        wsig_put_words(out, comma);
+        wsig_put_call(out, peer, &call, now);
+        comma = ",";
+        if (!peer->ticket->lost || wsig_peer_session(peer) == NULL ||
+            wsig_session_call(peer->session, call.id) != NULL) {
+            continue;
+        }
+        known = wsig_session_add_call(peer->session, call.id, false);
+        if (known == NULL) {
+            out->failed = true;
+            break;
+        }
+        known->told = call.state == WSIG_CALL_ANSWERED ? WSIG_TOLD_ANSWERED
+                                                       : WSIG_TOLD_RINGING;
+    }
+    wsig_put_words(out, "]");
 }

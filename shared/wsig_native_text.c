@@ -4,13 +4,16 @@
 
 #include "wsig_native.h"
 
+#define COUNT_DIGITS 16 /* of a number of texts */
+
 static const wsig_text_t wsig_keys[WSIG_MEMBERS] = {
-    [WSIG_TYPE] = WSIG_TEXT("type"),   [WSIG_REF] = WSIG_TEXT("ref"),
-    [WSIG_NAME] = WSIG_TEXT("name"),   [WSIG_WATCH] = WSIG_TEXT("watch"),
-    [WSIG_NAMES] = WSIG_TEXT("names"), [WSIG_TO] = WSIG_TEXT("to"),
-    [WSIG_CALL] = WSIG_TEXT("call"),   [WSIG_MEDIA] = WSIG_TEXT("media"),
-    [WSIG_INFO] = WSIG_TEXT("info"),   [WSIG_DATA] = WSIG_TEXT("data"),
-    [WSIG_STATE] = WSIG_TEXT("state"),
+    [WSIG_TYPE] = WSIG_TEXT("type"),     [WSIG_REF] = WSIG_TEXT("ref"),
+    [WSIG_NAME] = WSIG_TEXT("name"),     [WSIG_WATCH] = WSIG_TEXT("watch"),
+    [WSIG_NAMES] = WSIG_TEXT("names"),   [WSIG_TO] = WSIG_TEXT("to"),
+    [WSIG_CALL] = WSIG_TEXT("call"),     [WSIG_MEDIA] = WSIG_TEXT("media"),
+    [WSIG_INFO] = WSIG_TEXT("info"),     [WSIG_DATA] = WSIG_TEXT("data"),
+    [WSIG_STATE] = WSIG_TEXT("state"),   [WSIG_ROOM] = WSIG_TEXT("room"),
+    [WSIG_RESUME] = WSIG_TEXT("resume"), [WSIG_GOT] = WSIG_TEXT("got"),
 };
 
 static const char *const wsig_state_words[] = {
@@ -72,6 +75,25 @@ wsig_read_ref(wsig_said_t *said)
     memcpy(said->ref, ref, size);
     said->ref_size = size;
     said->has_ref = true;
+    return true;
+}
+
+/* Digits alone: what JSON.stringify makes of a number that is in reach. */
+bool
+wsig_read_count(const wsig_value_t *value, uint64_t *n)
+{
+    size_t i;
+
+    *n = 0;
+    if (value->kind != WSIG_JSON_NUMBER || value->raw.size > COUNT_DIGITS) {
+        return false;
+    }
+    for (i = 0; i < value->raw.size; i++) {
+        if (value->raw.data[i] < '0' || value->raw.data[i] > '9') {
+            return false;
+        }
+        *n = *n * 10 + (uint64_t) (value->raw.data[i] - '0');
+    }
     return true;
 }
 
@@ -211,6 +233,15 @@ wsig_put_call_id(wsig_buffer_t *out, const char *key, uint64_t call)
 }
 
 void
+wsig_put_peer_id(wsig_buffer_t *out, const char *key, wsig_address_t at)
+{
+    char text[WSIG_CALL_TEXT];
+    int n = snprintf(text, sizeof(text), "p%x-%x", at.slot, at.generation);
+
+    wsig_put_member(out, key, (wsig_text_t){text, (size_t) n});
+}
+
+void
 wsig_put_ref(wsig_buffer_t *out, const wsig_said_t *said)
 {
     if (said != NULL && said->has_ref) {
@@ -277,11 +308,42 @@ wsig_native_end(wsig_peer_t *peer, wsig_buffer_t *out)
 }
 
 void
+wsig_native_end_counted(wsig_peer_t *peer, wsig_buffer_t *out)
+{
+    wsig_frame_t *frame;
+
+    wsig_put_words(out, "}");
+    frame = wsig_frame_end(out, WSIG_WS_OPCODE_TEXT);
+    wsig_native_send_counted(peer, frame);
+    wsig_frame_release(frame);
+}
+
+void
+wsig_native_send_counted(wsig_peer_t *peer, wsig_frame_t *frame)
+{
+    wsig_session_t *session;
+
+    if (wsig_peer_may_return(peer)) {
+        session = wsig_peer_session(peer);
+        if (session == NULL) {
+            return; /* the peer is doomed */
+        }
+        if (frame != NULL) {
+            wsig_session_keep(session, frame, peer->conf->max_backlog);
+        } else {
+            wsig_session_lose(session);
+        }
+    }
+    wsig_peer_share(peer, frame);
+}
+
+void
 wsig_native_error(wsig_peer_t *peer, const wsig_said_t *said, const char *code,
                   const char *message)
 {
     wsig_buffer_t out = {0};
     const wsig_value_t *value;
+    bool counted = false;
 
     wsig_worker_count(peer->worker, WSIG_COUNT_ERRORS);
     wsig_native_begin(&out, "error");
@@ -296,6 +358,14 @@ wsig_native_error(wsig_peer_t *peer, const wsig_said_t *said, const char *code,
             value->raw.size < WSIG_CALL_TEXT) {
             wsig_put_words(&out, ",\"call\":");
             wsig_put_text(&out, value->raw);
+            counted = true;
+        }
+        value = &said->values[WSIG_ROOM];
+        if (value->kind == WSIG_JSON_STRING &&
+            value->raw.size <= WSIG_ROOM_NAME_MAX + 2) {
+            wsig_put_words(&out, ",\"room\":");
+            wsig_put_text(&out, value->raw);
+            counted = true;
         }
         value = &said->values[WSIG_TO];
         if (value->kind == WSIG_JSON_STRING &&
@@ -305,7 +375,11 @@ wsig_native_error(wsig_peer_t *peer, const wsig_said_t *said, const char *code,
         }
     }
     wsig_put_ref(&out, said);
-    wsig_native_end(peer, &out);
+    if (counted) {
+        wsig_native_end_counted(peer, &out);
+    } else {
+        wsig_native_end(peer, &out);
+    }
 }
 
 void

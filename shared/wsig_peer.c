@@ -4,7 +4,6 @@
 #include "wsig_dialect.h"
 
 #define CLOSE_WAIT 2000 /* ms for the client's Close, or for ours to go */
-#define LOOK_EVERY 1000 /* ms, at one's calls, should a note be lost */
 #define RELAY_WAIT 10   /* ms, while other workers do not keep up */
 #define REASON_MAX 123  /* bytes of words in a Close (RFC 6455, 5.5.1) */
 
@@ -19,9 +18,9 @@ static void wsig_peer_hold(wsig_peer_t *peer, int64_t wait, wsig_time_t now);
 static void wsig_peer_release(wsig_peer_t *peer, wsig_time_t now);
 static void wsig_peer_flush(wsig_peer_t *peer);
 static void wsig_peer_doom(wsig_peer_t *peer);
+static void wsig_peer_part(wsig_peer_t *peer, wsig_time_t now);
 static void wsig_peer_leave(wsig_peer_t *peer, wsig_time_t now);
 static void wsig_peer_leave_realm(wsig_peer_t *peer);
-static void wsig_peer_end(wsig_peer_t *peer);
 static void wsig_peer_unlink(wsig_peer_t *peer);
 static void wsig_peer_log_end(wsig_peer_t *peer, wsig_time_t now);
 
@@ -47,48 +46,61 @@ wsig_peer_open(wsig_worker_t *worker, const wsig_admission_t *admission,
     wsig_realm_id_t realm;
     wsig_peer_t *peer;
 
-    if (wsig_timers_reserve(&worker->timers, (uint32_t) worker->n_peers + 1) !=
-        WSIG_OK) {
-        return NULL;
-    }
     if (wsig_realm_id(worker->zone, admission->dialect, admission->realm,
                       &realm) != WSIG_OK) {
         return NULL;
     }
-    peer = calloc(1, sizeof(*peer) + admission->identity.size);
+    peer =
+        wsig_peer_make(worker, &realm, admission->realm, admission->identity);
     if (peer == NULL) {
         return NULL;
     }
-    peer->realm =
-        wsig_presence_enter(&worker->presence, &realm, admission->realm);
-    if (peer->realm == NULL) {
-        free(peer);
-        return NULL;
-    }
-    peer->worker = worker;
     peer->connection = connection;
     peer->conf = admission->conf;
     peer->dialect = (uint8_t) admission->dialect;
-    peer->identity_size = (uint8_t) admission->identity.size;
-    if (peer->identity_size > 0) {
-        memcpy(peer->identity, admission->identity.data, peer->identity_size);
-    }
-    peer->verified = peer->identity_size > 0;
     peer->opened = (uint32_t) (now.mono / 1000);
     peer->heard = now.mono;
     peer->until = now.mono + peer->conf->hello_timeout;
-    peer->next = worker->peers;
-    if (worker->peers != NULL) {
-        worker->peers->previous = peer;
-    }
-    worker->peers = peer;
-    worker->n_peers++;
     wsig_worker_count(worker, WSIG_COUNT_CONNECTIONS);
     if (wsig_peer_is_unwanted(peer)) {
         peer->until = now.mono; /* not here: the host has no peer yet */
     }
     wsig_peer_schedule(peer, now);
     wsig_worker_settle(worker, now);
+    return peer;
+}
+
+wsig_peer_t *
+wsig_peer_make(wsig_worker_t *worker, const wsig_realm_id_t *realm,
+               wsig_text_t realm_name, wsig_text_t identity)
+{
+    wsig_peer_t *peer;
+
+    if (wsig_timers_reserve(&worker->timers, (uint32_t) worker->n_peers + 1) !=
+        WSIG_OK) {
+        return NULL;
+    }
+    peer = calloc(1, sizeof(*peer) + identity.size);
+    if (peer == NULL) {
+        return NULL;
+    }
+    peer->realm = wsig_presence_enter(&worker->presence, realm, realm_name);
+    if (peer->realm == NULL) {
+        free(peer);
+        return NULL;
+    }
+    peer->identity_size = (uint8_t) identity.size;
+    if (identity.size > 0) {
+        memcpy(peer->identity, identity.data, identity.size);
+    }
+    peer->verified = identity.size > 0;
+    peer->worker = worker;
+    peer->next = worker->peers;
+    if (worker->peers != NULL) {
+        worker->peers->previous = peer;
+    }
+    worker->peers = peer;
+    worker->n_peers++;
     return peer;
 }
 
@@ -119,7 +131,10 @@ wsig_peer_lost(wsig_peer_t *peer, wsig_time_t now)
 {
     wsig_worker_t *worker = peer->worker;
 
-    if (peer->stage != WSIG_STAGE_DEAD) {
+    if (peer->stage == WSIG_STAGE_RETURNING && peer->ticket->other.epoch != 0 &&
+        wsig_peer_keep_conf(peer) == WSIG_OK) {
+        peer->connection = NULL; /* or its session would come for nobody */
+    } else if (peer->stage != WSIG_STAGE_DEAD) {
         peer->connection = NULL;
         wsig_peer_drop(peer, now);
     }
@@ -214,6 +229,10 @@ wsig_peer_event(wsig_peer_t *peer, wsig_ws_event_t *event, wsig_time_t now)
             wsig_peer_close(peer, 4403, "log in first", now);
         } else if (open) {
             wsig_worker_count(peer->worker, WSIG_COUNT_TEXTS_IN);
+            if (peer->unproved) {
+                peer->unproved = false;
+                wsig_registry_heard(peer->worker->zone, peer->address);
+            }
             wsig_peer_heard(peer, now);
             wsig_dialect(peer)->text(
                 peer, (wsig_text_t){(char *) event->data, event->size}, now);
@@ -235,7 +254,7 @@ wsig_peer_event(wsig_peer_t *peer, wsig_ws_event_t *event, wsig_time_t now)
             peer->closed = event->code;
             peer->bye = event->code == 1000 || event->code == 1001 ||
                         event->code == 1005;
-            wsig_peer_leave(peer, now);
+            wsig_peer_part(peer, now);
             peer->stage = WSIG_STAGE_CLOSING;
             peer->until = now.mono + CLOSE_WAIT;
             code[0] = (uint8_t) (event->code >> 8);
@@ -271,8 +290,7 @@ wsig_peer_heard(wsig_peer_t *peer, wsig_time_t now)
     }
     peer->probe = NULL;
     record.to.slot = probe->serial;
-    (void) wsig_worker_post(peer->worker, probe->worker, probe->epoch, &record,
-                            NULL, now);
+    (void) wsig_worker_post(peer->worker, probe->by, &record, NULL, now);
     free(probe);
 }
 
@@ -307,10 +325,10 @@ wsig_peer_release(wsig_peer_t *peer, wsig_time_t now)
 void
 wsig_peer_share(wsig_peer_t *peer, wsig_frame_t *frame)
 {
-    bool idle = wsig_queue_empty(&peer->queue);
     wsig_text_t text;
 
-    if (peer->doomed || peer->stage == WSIG_STAGE_DEAD) {
+    if (peer->doomed || peer->connection == NULL ||
+        peer->stage == WSIG_STAGE_DEAD) {
         return;
     }
     if (frame == NULL) {
@@ -318,12 +336,20 @@ wsig_peer_share(wsig_peer_t *peer, wsig_frame_t *frame)
         return;
     }
     text = wsig_frame_text(frame);
-    if (!idle && peer->stage < WSIG_STAGE_CLOSING &&
+    if (!wsig_queue_empty(&peer->queue) && peer->stage < WSIG_STAGE_CLOSING &&
         peer->queue.bytes + text.size > peer->conf->max_backlog) {
         wsig_worker_count(peer->worker, WSIG_COUNT_SLOW);
         wsig_peer_doom(peer);
         return;
     }
+    wsig_peer_repeat(peer, frame);
+}
+
+void
+wsig_peer_repeat(wsig_peer_t *peer, wsig_frame_t *frame)
+{
+    bool idle = wsig_queue_empty(&peer->queue);
+
     if (wsig_queue_add(&peer->queue, frame) != WSIG_OK) {
         wsig_peer_doom(peer);
         return;
@@ -384,6 +410,11 @@ wsig_peer_attend(wsig_peer_t *peer, wsig_time_t now)
     if (peer->stage == WSIG_STAGE_DEAD) {
         return;
     }
+    if (peer->doomed && peer->stage == WSIG_STAGE_LOST) {
+        wsig_peer_orphan(peer, now);
+        wsig_peer_end(peer);
+        return;
+    }
     if (peer->doomed) {
         if (peer->broken || peer->stage == WSIG_STAGE_CLOSING) {
             wsig_peer_drop(peer, now);
@@ -400,10 +431,12 @@ wsig_peer_attend(wsig_peer_t *peer, wsig_time_t now)
     }
     if (peer->displaced) {
         peer->displaced = false;
-        if (peer->stage == WSIG_STAGE_JOINED &&
-            wsig_registry_get(peer->worker->zone, peer->address, &slot) !=
-                WSIG_OK) {
-            wsig_peer_close(peer, 4410, "the name was taken over", now);
+        if ((wsig_peer_is_placed(peer) || peer->stage == WSIG_STAGE_MOVED) &&
+            (wsig_registry_get(peer->worker->zone, peer->address, &slot) !=
+                 WSIG_OK ||
+             !wsig_slot_is_of(&slot, wsig_worker_self(peer->worker)))) {
+            peer->expelled = true;
+            wsig_peer_close(peer, 4410, "the place was taken over", now);
         }
     }
 }
@@ -412,15 +445,26 @@ void
 wsig_peer_close(wsig_peer_t *peer, uint16_t code, const char *why,
                 wsig_time_t now)
 {
-    uint8_t payload[2 + REASON_MAX];
-    size_t size = strlen(why);
-
     if (peer->stage >= WSIG_STAGE_CLOSING) {
         return;
     }
     peer->closed = code;
+    if (peer->connection == NULL) {
+        wsig_peer_drop(peer, now);
+        return;
+    }
+    wsig_peer_part(peer, now);
+    wsig_peer_shut(peer, code, why, now);
+}
+
+void
+wsig_peer_shut(wsig_peer_t *peer, uint16_t code, const char *why,
+               wsig_time_t now)
+{
+    uint8_t payload[2 + REASON_MAX];
+    size_t size = strlen(why);
+
     wsig_worker_count(peer->worker, WSIG_COUNT_CLOSES);
-    wsig_peer_leave(peer, now);
     peer->stage = WSIG_STAGE_CLOSING;
     peer->until = now.mono + CLOSE_WAIT;
     if (peer->held != 0) {
@@ -474,34 +518,67 @@ wsig_peer_to_end(wsig_peer_t *peer)
     wsig_peer_link(peer);
 }
 
+/* The connection ends: with the place, or without it. */
+static void
+wsig_peer_part(wsig_peer_t *peer, wsig_time_t now)
+{
+    if (!wsig_peer_may_return(peer) || peer->bye || peer->expelled ||
+        !wsig_peer_is_placed(peer)) {
+        wsig_peer_leave(peer, now);
+    } else if (peer->worker->ending) {
+        wsig_peer_orphan(peer, now);
+    } else if (peer->stage == WSIG_STAGE_JOINED) {
+        wsig_peer_log_end(peer, now);
+        wsig_peer_lose(peer, now);
+    } else {
+        wsig_peer_leave(peer, now); /* its time is up */
+    }
+}
+
 /* Out of calls, realm and registry. */
 static void
 wsig_peer_leave(wsig_peer_t *peer, wsig_time_t now)
 {
     wsig_worker_t *worker = peer->worker;
+    wsig_owner_t self = wsig_worker_self(worker);
     wsig_notes_t notes;
+    wsig_slot_t slot;
 
-    if (peer->stage == WSIG_STAGE_CLAIMING) {
+    if (peer->stage == WSIG_STAGE_CLAIMING ||
+        peer->stage == WSIG_STAGE_RETURNING) {
         wsig_table_remove(&worker->claims, &peer->node);
     }
-    if (peer->stage < WSIG_STAGE_CLOSING) {
+    if (wsig_peer_is_open(peer)) {
         wsig_peer_log_end(peer, now);
     }
-    if (peer->stage != WSIG_STAGE_JOINED) {
-        wsig_peer_leave_realm(peer);
-        return;
+    if (wsig_peer_is_placed(peer)) {
+        while (wsig_registry_get(worker->zone, peer->address, &slot) ==
+                   WSIG_OK &&
+               wsig_slot_is_of(&slot, self) &&
+               wsig_call_left(worker->zone, peer->address, peer->bye, now,
+                              &notes)) {
+            wsig_worker_note(worker, &notes, peer->address, now);
+        }
+        (void) wsig_registry_remove(worker->zone, peer->address, self);
     }
-    peer->stage = WSIG_STAGE_CLOSING;
-    while (
-        wsig_call_left(worker->zone, peer->address, peer->bye, now, &notes)) {
-        wsig_worker_note(worker, &notes, peer->address, now);
+    wsig_peer_step_out(peer);
+}
+
+void
+wsig_peer_step_out(wsig_peer_t *peer)
+{
+    if (wsig_peer_is_placed(peer) || peer->stage == WSIG_STAGE_MOVED) {
+        wsig_table_remove(&peer->worker->by_slot, &peer->node);
     }
-    (void) wsig_registry_remove(worker->zone, peer->address);
-    wsig_table_remove(&worker->by_slot, &peer->node);
-    wsig_peer_unlink(peer);
+    if (peer->stage == WSIG_STAGE_JOINED) {
+        wsig_peer_unlink(peer);
+    }
+    if (peer->stage < WSIG_STAGE_CLOSING) {
+        peer->stage = WSIG_STAGE_CLOSING;
+    }
     wsig_peer_leave_realm(peer);
-    free(peer->known);
-    peer->known = NULL;
+    wsig_session_free(peer->session);
+    peer->session = NULL;
     free(peer->names);
     peer->names = NULL;
 }
@@ -516,7 +593,7 @@ wsig_peer_leave_realm(wsig_peer_t *peer)
 }
 
 /* The host gets its connection back, unless it said itself that it is lost. */
-static void
+void
 wsig_peer_end(wsig_peer_t *peer)
 {
     wsig_worker_t *worker = peer->worker;
@@ -539,8 +616,45 @@ wsig_peer_end(wsig_peer_t *peer)
 void
 wsig_peer_drop(wsig_peer_t *peer, wsig_time_t now)
 {
-    wsig_peer_leave(peer, now);
+    wsig_peer_part(peer, now);
     wsig_peer_end(peer);
+}
+
+int
+wsig_peer_keep_conf(wsig_peer_t *peer)
+{
+    const wsig_conf_t *copy =
+        peer->owns_conf ? NULL : wsig_conf_copy(peer->conf);
+
+    if (copy != NULL) {
+        peer->conf = copy;
+        peer->owns_conf = true;
+    }
+    return peer->owns_conf ? WSIG_OK : WSIG_NOMEM;
+}
+
+wsig_session_t *
+wsig_peer_session(wsig_peer_t *peer)
+{
+    if (peer->session == NULL) {
+        peer->session = wsig_session_make(peer->token);
+        if (peer->session == NULL) {
+            wsig_peer_doom(peer);
+        }
+    }
+    return peer->session;
+}
+
+void
+wsig_peer_miss(wsig_peer_t *peer, wsig_time_t now)
+{
+    if (peer->session != NULL) {
+        wsig_session_lose(peer->session);
+    }
+    if (peer->stage == WSIG_STAGE_JOINED) {
+        wsig_peer_close(peer, wsig_peer_may_return(peer) ? 1012 : 1013,
+                        "something was lost", now);
+    }
 }
 
 void
@@ -557,8 +671,15 @@ wsig_peer_free(wsig_peer_t *peer)
     }
     free(peer->ref);
     free(peer->names);
-    free(peer->known);
+    wsig_session_free(peer->session);
+    if (peer->ticket != NULL) {
+        free(peer->ticket->bytes);
+        free(peer->ticket);
+    }
     free(peer->probe);
+    if (peer->owns_conf) {
+        free((void *) peer->conf);
+    }
     free(peer);
 }
 
@@ -579,11 +700,18 @@ wsig_peer_schedule(wsig_peer_t *peer, wsig_time_t now)
         if (peer->probe != NULL) {
             due = wsig_sooner(due, peer->probe->since + WSIG_PROBE_WAIT);
         }
-        if (peer->known != NULL) {
-            due = wsig_sooner(due, peer->known->looked + LOOK_EVERY);
+        if (peer->session != NULL) {
+            due = wsig_sooner(due, wsig_session_due(peer->session));
+        }
+        break;
+    case WSIG_STAGE_LOST:
+        due = peer->until;
+        if (peer->session != NULL) {
+            due = wsig_sooner(due, wsig_session_due(peer->session));
         }
         break;
     case WSIG_STAGE_CLAIMING:
+    case WSIG_STAGE_RETURNING:
         due = wsig_sooner(peer->until, now.mono + WSIG_CLAIM_RETRY);
         break;
     case WSIG_STAGE_DEAD:
@@ -600,11 +728,11 @@ wsig_peer_schedule(wsig_peer_t *peer, wsig_time_t now)
 static void
 wsig_peer_due_joined(wsig_peer_t *peer, wsig_time_t now)
 {
-    uint32_t i;
+    bool silent = now.mono >= peer->heard + 2 * peer->conf->ping;
 
-    if (now.mono >= peer->heard + 2 * peer->conf->ping ||
-        (peer->probe != NULL &&
-         now.mono >= peer->probe->since + WSIG_PROBE_WAIT)) {
+    peer->expelled =
+        peer->probe != NULL && now.mono >= peer->probe->since + WSIG_PROBE_WAIT;
+    if (silent || peer->expelled) {
         wsig_peer_close(peer, 1001, "no sign of life", now);
         return;
     }
@@ -612,12 +740,19 @@ wsig_peer_due_joined(wsig_peer_t *peer, wsig_time_t now)
         peer->until = now.mono + peer->conf->ping;
         wsig_peer_send(peer, wsig_frame_of(WSIG_WS_OPCODE_PING, NULL, 0));
     }
-    if (peer->known != NULL && now.mono >= peer->known->looked + LOOK_EVERY) {
-        peer->known->looked = now.mono;
-        /* one that has ended is taken off, or all as the peer is closed */
-        for (i = peer->known->n; peer->known != NULL && i > 0; i--) {
-            wsig_dialect(peer)->note(peer, peer->known->calls[i - 1].call, now);
-        }
+    if (peer->session != NULL && now.mono >= wsig_session_due(peer->session)) {
+        wsig_dialect(peer)->due(peer, now);
+    }
+}
+
+static void
+wsig_peer_due_lost(wsig_peer_t *peer, wsig_time_t now)
+{
+    if (now.mono >= peer->until) {
+        wsig_peer_drop(peer, now);
+    } else if (peer->session != NULL &&
+               now.mono >= wsig_session_due(peer->session)) {
+        wsig_dialect(peer)->due(peer, now);
     }
 }
 
@@ -625,7 +760,8 @@ void
 wsig_peer_due(wsig_peer_t *peer, wsig_time_t now)
 {
     if (peer->held != 0 && now.mono >= peer->held &&
-        peer->stage != WSIG_STAGE_CLAIMING) {
+        peer->stage != WSIG_STAGE_CLAIMING &&
+        peer->stage != WSIG_STAGE_RETURNING) {
         if (wsig_peer_is_ahead(peer)) {
             peer->held = now.mono + RELAY_WAIT;
         } else {
@@ -648,8 +784,20 @@ wsig_peer_due(wsig_peer_t *peer, wsig_time_t now)
             wsig_peer_close(peer, 4409, "the name is taken", now);
         }
         break;
+    case WSIG_STAGE_RETURNING:
+        wsig_peer_seek(peer, now);
+        break;
     case WSIG_STAGE_JOINED:
         wsig_peer_due_joined(peer, now);
+        break;
+    case WSIG_STAGE_LOST:
+        wsig_peer_due_lost(peer, now);
+        break;
+    case WSIG_STAGE_MOVED:
+        if (now.mono >= peer->until) {
+            wsig_peer_step_out(peer); /* its place is looked after */
+            wsig_peer_end(peer);
+        }
         break;
     case WSIG_STAGE_CLOSING:
         if (now.mono >= peer->until) {

@@ -43,11 +43,23 @@ wsig_place_claim(wsig_zone_t *zone, unsigned *number, uint32_t *epoch,
 }
 
 void
+wsig_place_close(wsig_zone_t *zone, unsigned number)
+{
+    wsig_place_t *place = &zone->shared->places[number];
+
+    (void) wsig_mutex_lock(&place->producers);
+    atomic_fetch_add(&place->epoch, 1);
+    pthread_mutex_unlock(&place->producers);
+}
+
+void
 wsig_place_release(wsig_zone_t *zone, unsigned number)
 {
     wsig_place_t *place = &zone->shared->places[number];
 
-    atomic_fetch_add(&place->epoch, 1);
+    if (atomic_load(&place->epoch) & 1) {
+        wsig_place_close(zone, number);
+    }
     pthread_mutex_unlock(&place->life);
 }
 
@@ -84,6 +96,19 @@ void
 wsig_place_leave(wsig_zone_t *zone, unsigned number)
 {
     atomic_store(&zone->shared->places[number].leaving, 1);
+}
+
+int
+wsig_place_leaving(const wsig_zone_t *zone)
+{
+    const wsig_place_t *place;
+    int i, n = 0;
+
+    for (i = 0; i < WSIG_WORKERS; i++) {
+        place = &zone->shared->places[i];
+        n += (atomic_load(&place->epoch) & 1) && atomic_load(&place->leaving);
+    }
+    return n;
 }
 
 bool

@@ -299,9 +299,10 @@ wsig_presence_apply(wsig_presence_t *presence, uint32_t slot,
     }
     entry->round = presence->round;
     entry->verified = (peer->flags & WSIG_PEER_VERIFIED) != 0;
-    entry->state = peer->flags & WSIG_PEER_AWAY ? WSIG_AWAY
-                   : peer->call != 0            ? WSIG_BUSY
-                                                : WSIG_FREE;
+    entry->state = peer->flags & WSIG_PEER_AWAY || peer->lost_until != 0
+                       ? WSIG_AWAY
+                   : peer->call != 0 ? WSIG_BUSY
+                                     : WSIG_FREE;
     wsig_user_update(presence, entry->user);
 }
 

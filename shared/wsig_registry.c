@@ -2,6 +2,7 @@
 
 #include "wsig_registry.h"
 
+#define ORPHAN_GRACE 5000         /* ms that a living worker is late at most */
 #define READ_ALL_AGAIN UINT32_MAX /* in the log: trust nothing you know */
 
 typedef struct {
@@ -121,11 +122,13 @@ wsig_hash_start(uint32_t hash)
     return hash & (WSIG_PARTITION_SLOTS - 1);
 }
 
+/* A peer that may come back lives on without its worker. */
 static bool
 wsig_slot_lives(const wsig_zone_t *zone, const wsig_slot_t *slot)
 {
     return slot->state == WSIG_SLOT_LIVE &&
-           wsig_place_lives(zone, slot->worker, slot->epoch);
+           (slot->window > 0 ||
+            wsig_place_lives(zone, slot->worker, slot->epoch));
 }
 
 static bool
@@ -228,6 +231,9 @@ wsig_registry_add(wsig_zone_t *zone, const wsig_slot_t *peer,
     slot->generation = i != 0 ? i : 1;
     slot->hash = hash;
     slot->call = 0;
+    slot->lost_until = 0;
+    slot->token = 1;
+    slot->used = 0;
     atomic_thread_fence(memory_order_release);
     slot->state = WSIG_SLOT_LIVE;
     *address = wsig_slot_address(partition, free, slot);
@@ -256,16 +262,87 @@ wsig_slot_lock(wsig_zone_t *zone, wsig_address_t address, uint32_t *partition)
 }
 
 int
-wsig_registry_remove(wsig_zone_t *zone, wsig_address_t address)
+wsig_registry_remove(wsig_zone_t *zone, wsig_address_t address,
+                     wsig_owner_t owner)
+{
+    uint32_t partition;
+    wsig_slot_t *slot = wsig_slot_lock(zone, address, &partition);
+    int rc = WSIG_ABSENT;
+
+    if (slot != NULL && wsig_slot_is_of(slot, owner)) {
+        wsig_slot_free(zone, partition, address.slot % WSIG_PARTITION_SLOTS);
+        rc = WSIG_OK;
+    }
+    wsig_partition_unlock(zone, partition);
+    return rc;
+}
+
+/* Have the places of the lost looked through at this time, if not before. */
+static void
+wsig_orphans_expect(wsig_zone_t *zone, int64_t at)
+{
+    int64_t before = atomic_load(&zone->shared->orphans_at);
+
+    while (at < before && !atomic_compare_exchange_weak(
+                              &zone->shared->orphans_at, &before, at)) {
+    }
+}
+
+int
+wsig_registry_lose(wsig_zone_t *zone, wsig_address_t address,
+                   wsig_owner_t owner, int64_t until)
+{
+    uint32_t partition;
+    wsig_slot_t *slot = wsig_slot_lock(zone, address, &partition);
+    int rc = WSIG_ABSENT;
+
+    if (slot != NULL && wsig_slot_is_of(slot, owner)) {
+        slot->lost_until = until;
+        wsig_changes_add(zone, address.slot);
+        rc = WSIG_OK;
+    }
+    wsig_partition_unlock(zone, partition);
+    if (rc == WSIG_OK) {
+        wsig_orphans_expect(zone, until + ORPHAN_GRACE);
+    }
+    return rc;
+}
+
+int
+wsig_registry_take(wsig_zone_t *zone, wsig_address_t address, uint32_t token,
+                   wsig_owner_t from, wsig_owner_t to, wsig_slot_t *peer)
+{
+    uint32_t partition;
+    wsig_slot_t *slot = wsig_slot_lock(zone, address, &partition);
+    int rc = WSIG_OK;
+
+    if (slot == NULL || !wsig_slot_knows(slot, token)) {
+        rc = WSIG_ABSENT;
+    } else if (!wsig_slot_is_of(slot, from)) {
+        rc = WSIG_TAKEN;
+    } else {
+        slot->used = token;
+        slot->token = slot->token + 1 != 0 ? slot->token + 1 : 1;
+        slot->worker = (uint16_t) to.worker;
+        slot->epoch = to.epoch;
+        slot->lost_until = 0;
+        *peer = *slot;
+        wsig_changes_add(zone, address.slot);
+    }
+    wsig_partition_unlock(zone, partition);
+    return rc;
+}
+
+void
+wsig_registry_heard(wsig_zone_t *zone, wsig_address_t address)
 {
     uint32_t partition;
     wsig_slot_t *slot = wsig_slot_lock(zone, address, &partition);
 
     if (slot != NULL) {
-        wsig_slot_free(zone, partition, address.slot % WSIG_PARTITION_SLOTS);
+        slot->used = 0;
     }
     wsig_partition_unlock(zone, partition);
-    return slot != NULL ? WSIG_OK : WSIG_ABSENT;
 }
 
 int
@@ -358,8 +435,32 @@ wsig_registry_set_call(wsig_zone_t *zone, wsig_address_t address,
     return rc;
 }
 
+/* What becomes of a slot whose worker died, or whose time is up.  A living
+ * worker looks after its own; some time later that has failed. */
+static void
+wsig_slot_sweep(wsig_zone_t *zone, uint32_t partition, uint32_t at, int64_t now)
+{
+    wsig_slot_t *slot = &wsig_slots(zone, partition)[at];
+    bool orphan = !wsig_place_lives(zone, slot->worker, slot->epoch);
+    int64_t until;
+
+    if (orphan && slot->window > 0 && slot->lost_until == 0) {
+        slot->lost_until = now + slot->window;
+        wsig_changes_add(zone, partition * WSIG_PARTITION_SLOTS + at);
+    }
+    if (!orphan && slot->lost_until == 0) {
+        return;
+    }
+    until = slot->lost_until + (orphan ? 0 : ORPHAN_GRACE);
+    if (now >= until) {
+        wsig_slot_free(zone, partition, at);
+    } else {
+        wsig_orphans_expect(zone, until);
+    }
+}
+
 void
-wsig_registry_sweep(wsig_zone_t *zone, uint32_t partition)
+wsig_registry_sweep(wsig_zone_t *zone, uint32_t partition, int64_t now)
 {
     const wsig_slot_t *slots = wsig_slots(zone, partition);
     uint32_t i;
@@ -367,9 +468,8 @@ wsig_registry_sweep(wsig_zone_t *zone, uint32_t partition)
     wsig_partition_lock(zone, partition);
     if (atomic_load(&wsig_partitions(zone)[partition].live) > 0) {
         for (i = 0; i < WSIG_PARTITION_SLOTS; i++) {
-            if (slots[i].state == WSIG_SLOT_LIVE &&
-                !wsig_slot_lives(zone, &slots[i])) {
-                wsig_slot_free(zone, partition, i);
+            if (slots[i].state == WSIG_SLOT_LIVE) {
+                wsig_slot_sweep(zone, partition, i, now);
             }
         }
     }

@@ -52,16 +52,21 @@ enum {
 typedef struct wsig_slot_s {
     uint32_t state; /* stored last when a slot is filled */
     uint32_t generation;
+    uint64_t call; /* that it dialled or answered; 0: none */
     wsig_realm_id_t realm;
-    uint32_t hash; /* of realm and name: where probing begins */
+    int64_t lost_until; /* it is lost, and has its place until then; 0: not */
+    uint32_t hash;      /* of realm and name: where probing begins */
+    uint32_t epoch;     /* of the worker */
+    uint32_t window;    /* ms that a lost one keeps its place; 0: it does not */
+    uint32_t token;     /* the number of its newest token (wsig_token.h) */
+    uint32_t used;      /* of the one it came back with, until it is heard */
     uint16_t worker;
     uint8_t name_size;
     uint8_t flags;
-    uint32_t epoch; /* of the worker */
-    uint64_t call;  /* that it dialled or answered; 0: none */
     char name[WSIG_NAME_MAX];
-    uint8_t reserved[24]; /* to 128 bytes */
 } wsig_slot_t;
+
+_Static_assert(sizeof(wsig_slot_t) == 128, "what the README counts with");
 
 typedef struct wsig_partition_s {
     pthread_mutex_t lock;
@@ -83,7 +88,7 @@ int wsig_realm_id(const wsig_zone_t *zone, wsig_dialect_t dialect,
 int wsig_name_hash(const wsig_zone_t *zone, const wsig_realm_id_t *realm,
                    wsig_text_t name, uint32_t *hash);
 
-/* Register a peer: realm, name, worker, epoch and flags of *peer are
+/* Register a peer: realm, name, worker, epoch, window and flags of *peer are
  * filled in by the caller.  WSIG_OK sets *address.  WSIG_TAKEN: a guest asks
  * for a name that somebody has; *holder is a copy of his slot and
  * *holder_at its address.  WSIG_FULL: no room, or too many peers of one user.
@@ -92,10 +97,45 @@ int wsig_registry_add(wsig_zone_t *zone, const wsig_slot_t *peer,
                       wsig_address_t *address, wsig_slot_t *holder,
                       wsig_address_t *holder_at);
 
-/* WSIG_ABSENT: was removed before. */
-int wsig_registry_remove(wsig_zone_t *zone, wsig_address_t address);
+/* A worker, in one of its lives. */
+typedef struct wsig_owner_s {
+    uint32_t worker;
+    uint32_t epoch;
+} wsig_owner_t;
 
-/* Copy a peer's slot.  WSIG_ABSENT: it is gone, or its worker is. */
+static inline bool
+wsig_slot_is_of(const wsig_slot_t *slot, wsig_owner_t owner)
+{
+    return slot->worker == owner.worker && slot->epoch == owner.epoch;
+}
+
+/* WSIG_ABSENT: was removed before, or is another worker's now. */
+int wsig_registry_remove(wsig_zone_t *zone, wsig_address_t address,
+                         wsig_owner_t owner);
+
+/* A peer of owner's is lost; it has its place until then.  WSIG_ABSENT. */
+int wsig_registry_lose(wsig_zone_t *zone, wsig_address_t address,
+                       wsig_owner_t owner, int64_t until);
+
+/* Is this the number of a token that is good now? */
+static inline bool
+wsig_slot_knows(const wsig_slot_t *slot, uint32_t token)
+{
+    return token != 0 && (token == slot->token || token == slot->used);
+}
+
+/* Who has a good token takes the place, from the owner that he has seen to
+ * another or the same: *peer is the slot then, with a new token.  WSIG_TAKEN:
+ * it has another owner.  WSIG_ABSENT: the place is gone, or the token bad. */
+int wsig_registry_take(wsig_zone_t *zone, wsig_address_t address,
+                       uint32_t token, wsig_owner_t from, wsig_owner_t to,
+                       wsig_slot_t *peer);
+
+/* The client has its new token: the one it came with is no longer good. */
+void wsig_registry_heard(wsig_zone_t *zone, wsig_address_t address);
+
+/* Copy a peer's slot.  WSIG_ABSENT: it is gone, or its worker is and it had
+ * no time to come back. */
 int wsig_registry_get(wsig_zone_t *zone, wsig_address_t address,
                       wsig_slot_t *peer);
 
@@ -113,8 +153,9 @@ int wsig_registry_flag(wsig_zone_t *zone, wsig_address_t address, uint8_t set,
 int wsig_registry_set_call(wsig_zone_t *zone, wsig_address_t address,
                            uint64_t expected, uint64_t call);
 
-/* Remove from one partition the peers of workers that died. */
-void wsig_registry_sweep(wsig_zone_t *zone, uint32_t partition);
+/* Look through one partition for peers of workers that died: they are lost
+ * from now on, and removed when their time is up. */
+void wsig_registry_sweep(wsig_zone_t *zone, uint32_t partition, int64_t now);
 
 /* Call visit for each living peer, under the lock of its partition. */
 void wsig_registry_walk(wsig_zone_t *zone,

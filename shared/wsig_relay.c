@@ -19,7 +19,7 @@ wsig_relay_try(wsig_relay_t *relay, unsigned worker, uint32_t epoch,
     int rc;
 
     rc = wsig_mailbox_post(relay->zone, worker, epoch, record, body,
-                           record->kind == WSIG_RECORD_TEXT ? RESERVE : 0);
+                           wsig_record_is_bulk(record) ? RESERVE : 0);
     if (rc == WSIG_OK) {
         wsig_mailbox_ring(relay->zone, worker, relay->socket);
     }

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -17,19 +18,30 @@
 #define RECORD_BUDGET 256 /* records taken before others get their turn */
 #define SWEEP_BUDGET 4    /* partitions, likewise */
 #define LIST_BUDGET (4 * 1024 * 1024) /* bytes of user lists in a tick */
+#define BID_PACE 10    /* ms from one peer's move to the next: see README.md */
+#define LOST_WAIT 5000 /* ms for the last that were closed to come back */
+#define EMPTY_TRIES 20 /* at full mailboxes of others, before the end */
+#define SEND_TRIES 3   /* to follow a peer that moves while it is sent to */
 
 static void wsig_worker_tick(wsig_worker_t *worker, wsig_time_t now);
 static void wsig_worker_trim(wsig_worker_t *worker, wsig_time_t now);
 static void wsig_worker_bury(wsig_worker_t *worker, wsig_time_t now);
 static void wsig_worker_report_deaths(wsig_worker_t *worker, unsigned n);
-static void wsig_worker_sweep(wsig_worker_t *worker, uint32_t budget);
+static void wsig_worker_sweep(wsig_worker_t *worker, uint32_t budget,
+                              wsig_time_t now);
 static void wsig_worker_flush(wsig_worker_t *worker, wsig_time_t now);
 static void wsig_worker_leave(wsig_worker_t *worker, wsig_time_t now);
+static void wsig_worker_bid(wsig_worker_t *worker, const char *reason,
+                            wsig_time_t now);
+static void wsig_worker_leave_lost(wsig_worker_t *worker, wsig_time_t now);
+static void wsig_worker_empty(wsig_worker_t *worker, wsig_time_t now);
 static void wsig_worker_take(wsig_worker_t *worker, wsig_time_t now);
 static void wsig_worker_receive(wsig_worker_t *worker,
                                 const wsig_record_t *record, const char *body,
                                 wsig_time_t now);
 static void wsig_worker_moved(void *ctx, uint32_t slot);
+static wsig_peer_t *wsig_worker_at(const wsig_worker_t *worker,
+                                   wsig_address_t address);
 static void wsig_worker_close_some(wsig_worker_t *worker, size_t n,
                                    uint16_t code, const char *why,
                                    wsig_time_t now);
@@ -109,7 +121,7 @@ wsig_worker_timer(wsig_worker_t *worker, wsig_time_t now)
             now);
     }
     wsig_worker_take(worker, now);
-    wsig_worker_sweep(worker, SWEEP_BUDGET);
+    wsig_worker_sweep(worker, SWEEP_BUDGET, now);
     if (now.mono >= worker->tick_at) {
         wsig_worker_tick(worker, now);
     }
@@ -160,13 +172,20 @@ wsig_worker_trim(wsig_worker_t *worker, wsig_time_t now)
     }
 }
 
-/* The peers of dead workers are swept a few partitions at a time; the calls
- * they were in end at the next sweep of the calls. */
+/* The peers of dead workers, and the lost whose time is up, are swept a few
+ * partitions at a time; the calls they were in end at the next sweep of the
+ * calls. */
 static void
 wsig_worker_bury(wsig_worker_t *worker, wsig_time_t now)
 {
+    int64_t orphans_at = atomic_load(&worker->zone->shared->orphans_at);
     unsigned n;
 
+    if (now.mono >= orphans_at &&
+        atomic_compare_exchange_strong(&worker->zone->shared->orphans_at,
+                                       &orphans_at, INT64_MAX)) {
+        worker->sweep = 0; /* whose time is not up is expected again by it */
+    }
     if (now.mono < worker->bury_at) {
         return;
     }
@@ -183,17 +202,17 @@ wsig_worker_report_deaths(wsig_worker_t *worker, unsigned n)
 {
     wsig_zone_count(worker->zone, worker->place, WSIG_COUNT_DEATHS, n);
     worker->host->log(worker->host_data, WSIG_LOG_WARN,
-                      "a worker died; its peers are removed");
+                      "a worker died; its peers are lost");
 }
 
 /* A few partitions at a time. */
 static void
-wsig_worker_sweep(wsig_worker_t *worker, uint32_t budget)
+wsig_worker_sweep(wsig_worker_t *worker, uint32_t budget, wsig_time_t now)
 {
     uint32_t partitions = worker->zone->shared->partitions;
 
     for (; budget > 0 && worker->sweep < partitions; budget--) {
-        wsig_registry_sweep(worker->zone, worker->sweep++);
+        wsig_registry_sweep(worker->zone, worker->sweep++, now.mono);
     }
     worker->again = worker->again || worker->sweep < partitions;
 }
@@ -251,10 +270,20 @@ wsig_worker_leave(wsig_worker_t *worker, wsig_time_t now)
     } else if (worker->alone_at == 0) {
         worker->alone_at = now.mono;
     }
-    if (worker->alone_at != 0 && now.mono >= worker->alone_at + QUIT_WAIT) {
-        wsig_worker_close_some(worker, worker->n_peers, 1001,
-                               "the server is shutting down", now);
-    } else if (worker->alone_at == 0 && now.mono >= worker->drain_until) {
+    if (worker->alone_at != 0) {
+        if (now.mono >= worker->alone_at + QUIT_WAIT) {
+            worker->ending = true;
+            wsig_worker_bid(worker, "shutdown", now);
+            wsig_worker_close_some(worker, worker->n_peers, 1001,
+                                   "the server is shutting down", now);
+            wsig_worker_leave_lost(worker, now);
+        }
+        return;
+    }
+    if (!worker->bidden && !worker->hurried) {
+        wsig_worker_bid(worker, "reload", now);
+    }
+    if (now.mono >= worker->drain_until) {
         if (worker->hurried) {
             worker->drain_step = worker->n_peers;
         } else if (worker->drain_step == 0) {
@@ -262,6 +291,27 @@ wsig_worker_leave(wsig_worker_t *worker, wsig_time_t now)
         }
         wsig_worker_close_some(worker, worker->drain_step, 1012,
                                "this process of the server ends", now);
+    }
+    if (now.mono >= worker->drain_until + SPREAD_TICKS * TICK + LOST_WAIT) {
+        wsig_worker_leave_lost(worker, now);
+    }
+}
+
+/* Ask the peers to move over, one after the other, and at the pace that all who
+ * leave have together. */
+static void
+wsig_worker_bid(wsig_worker_t *worker, const char *reason, wsig_time_t now)
+{
+    int64_t pace = BID_PACE * wsig_place_leaving(worker->zone), after = pace;
+    wsig_peer_t *peer;
+
+    worker->bidden = true;
+    for (peer = worker->peers; peer != NULL; peer = peer->next) {
+        if (peer->stage == WSIG_STAGE_JOINED &&
+            wsig_dialect(peer)->bid != NULL) {
+            wsig_dialect(peer)->bid(peer, reason, after, now);
+            after += pace;
+        }
     }
 }
 
@@ -273,9 +323,24 @@ wsig_worker_close_some(wsig_worker_t *worker, size_t n, uint16_t code,
 
     for (peer = worker->peers; peer != NULL && n > 0; peer = next) {
         next = peer->next; /* closing one takes no other off the list */
-        if (peer->stage < WSIG_STAGE_CLOSING) {
+        if (wsig_peer_is_open(peer) && peer->connection != NULL) {
             wsig_peer_close(peer, code, why, now);
             n--;
+        }
+    }
+}
+
+/* Those without a connection; they have their places, but no session. */
+static void
+wsig_worker_leave_lost(wsig_worker_t *worker, wsig_time_t now)
+{
+    wsig_peer_t *peer, *next;
+
+    worker->ending = true;
+    for (peer = worker->peers; peer != NULL; peer = next) {
+        next = peer->next;
+        if (peer->connection == NULL) {
+            wsig_peer_drop(peer, now);
         }
     }
 }
@@ -289,14 +354,16 @@ wsig_worker_free(wsig_worker_t *worker, wsig_time_t now)
     if (worker == NULL) {
         return;
     }
+    worker->ending = true;
     wsig_worker_close_some(worker, worker->n_peers, 1001,
                            "the server is shutting down", now);
     while ((peer = worker->peers) != NULL) {
         wsig_peer_drop(peer, now);
     }
     wsig_worker_settle(worker, now);
-    wsig_worker_sweep(worker, UINT32_MAX);
-    wsig_relay_retry(&worker->relay);
+    wsig_worker_sweep(worker, UINT32_MAX, now);
+    wsig_place_close(worker->zone, worker->place);
+    wsig_worker_empty(worker, now);
     if (worker->doorbell >= 0) {
         wsig_zone_doorbell(worker->zone, worker->place, path);
         unlink(path);
@@ -310,6 +377,25 @@ wsig_worker_free(wsig_worker_t *worker, wsig_time_t now)
     wsig_table_free(&worker->claims);
     free(worker->body);
     free(worker);
+}
+
+/* Nothing comes any more; what came for those who have moved is passed on. */
+static void
+wsig_worker_empty(wsig_worker_t *worker, wsig_time_t now)
+{
+    const struct timespec pause = {0, WSIG_RELAY_RETRY * 1000 * 1000};
+    int tries;
+
+    wsig_worker_take(worker, now);
+    while (worker->again) {
+        worker->again = false;
+        wsig_worker_take(worker, now);
+    }
+    wsig_relay_retry(&worker->relay);
+    for (tries = 0; worker->relay.bytes > 0 && tries < EMPTY_TRIES; tries++) {
+        nanosleep(&pause, NULL);
+        wsig_relay_retry(&worker->relay);
+    }
 }
 
 static void
@@ -333,47 +419,115 @@ wsig_worker_take(wsig_worker_t *worker, wsig_time_t now)
     worker->again = true; /* the rest in the next round of the loop */
 }
 
+/* A peer of ours that waits for an answer, by the serial of its claim. */
+static wsig_peer_t *
+wsig_worker_claimant(const wsig_worker_t *worker, uint32_t serial)
+{
+    wsig_node_t *node = wsig_table_find(&worker->claims, serial, NULL);
+
+    return node != NULL
+               ? (wsig_peer_t *) ((char *) node - offsetof(wsig_peer_t, node))
+               : NULL;
+}
+
+static void
+wsig_worker_answer(wsig_worker_t *worker, const wsig_record_t *record,
+                   const char *body, wsig_time_t now)
+{
+    wsig_peer_t *peer = wsig_worker_claimant(worker, record->to.slot);
+
+    if (peer == NULL) {
+        return;
+    }
+    switch (record->kind) {
+    case WSIG_RECORD_ALIVE:
+        if (peer->stage == WSIG_STAGE_CLAIMING) {
+            wsig_peer_close(peer, 4409, "the name is taken", now);
+        }
+        break;
+    case WSIG_RECORD_SESSION:
+        wsig_peer_unpack(peer, record, body, now);
+        break;
+    default:
+        wsig_peer_do_without(peer, record->by, now);
+        break;
+    }
+}
+
+/* For a peer that is not here: it has moved, is about to, or has left.  (Who
+ * wants a session follows the registry by himself.) */
+static void
+wsig_worker_pass_on(wsig_worker_t *worker, const wsig_record_t *record,
+                    const char *body, wsig_time_t now)
+{
+    const wsig_peer_t *moved = wsig_worker_at(worker, record->to);
+    wsig_owner_t to, self = wsig_worker_self(worker);
+    wsig_record_t nothing = {
+        .kind = WSIG_RECORD_NOTHING, .to = record->from, .by = self};
+    wsig_slot_t slot;
+
+    if (wsig_registry_get(worker->zone, record->to, &slot) != WSIG_OK) {
+        return;
+    }
+    to = (wsig_owner_t){slot.worker, slot.epoch};
+    if (wsig_slot_is_of(&slot, self) && moved != NULL &&
+        wsig_place_lives(worker->zone, moved->ticket->other.worker,
+                         moved->ticket->other.epoch)) {
+        to = moved->ticket->other;
+    }
+    if (record->kind != WSIG_RECORD_TAKE) {
+        if (to.worker != self.worker || to.epoch != self.epoch) {
+            (void) wsig_worker_post(worker, to, record, body, now);
+        }
+    } else if (to.worker == self.worker && to.epoch == self.epoch) {
+        (void) wsig_worker_post(worker, record->by, &nothing, NULL, now);
+    }
+}
+
 static void
 wsig_worker_receive(wsig_worker_t *worker, const wsig_record_t *record,
                     const char *body, wsig_time_t now)
 {
     wsig_frame_t *frame;
-    wsig_node_t *node;
     wsig_peer_t *peer;
 
-    if (record->kind == WSIG_RECORD_ALIVE) {
-        node = wsig_table_find(&worker->claims, record->to.slot, NULL);
-        if (node != NULL) {
-            wsig_peer_close(
-                (wsig_peer_t *) ((char *) node - offsetof(wsig_peer_t, node)),
-                4409, "the name is taken", now);
-        }
+    if (record->kind == WSIG_RECORD_ALIVE ||
+        record->kind == WSIG_RECORD_SESSION ||
+        record->kind == WSIG_RECORD_NOTHING) {
+        wsig_worker_answer(worker, record, body, now);
         return;
     }
     peer = wsig_worker_find(worker, record->to);
     if (peer == NULL) {
-        return; /* it left meanwhile */
+        wsig_worker_pass_on(worker, record, body, now);
+        return;
     }
     switch (record->kind) {
     case WSIG_RECORD_TEXT:
+    case WSIG_RECORD_ROOM_TEXT:
         frame = wsig_frame_of(WSIG_WS_OPCODE_TEXT, body, record->size);
-        wsig_dialect(peer)->deliver(peer, record->call, frame, now);
+        wsig_dialect(peer)->deliver(peer, record, frame, now);
         wsig_frame_release(frame);
         break;
     case WSIG_RECORD_CALL:
-        wsig_dialect(peer)->note(peer, record->call, now);
+    case WSIG_RECORD_ROOM:
+        wsig_dialect(peer)->note(peer, record, now);
         wsig_peer_schedule(peer, now);
         break;
     case WSIG_RECORD_PROBE:
         wsig_peer_probe(peer, record, now);
+        break;
+    case WSIG_RECORD_TAKE:
+        wsig_peer_hand_over(peer, record, now);
         break;
     default:
         break;
     }
 }
 
-wsig_peer_t *
-wsig_worker_find(const wsig_worker_t *worker, wsig_address_t address)
+/* The local peer of an address, also one that has moved. */
+static wsig_peer_t *
+wsig_worker_at(const wsig_worker_t *worker, wsig_address_t address)
 {
     wsig_node_t *node = NULL;
     wsig_peer_t *peer;
@@ -386,6 +540,14 @@ wsig_worker_find(const wsig_worker_t *worker, wsig_address_t address)
         }
     }
     return NULL;
+}
+
+wsig_peer_t *
+wsig_worker_find(const wsig_worker_t *worker, wsig_address_t address)
+{
+    wsig_peer_t *peer = wsig_worker_at(worker, address);
+
+    return peer != NULL && peer->stage != WSIG_STAGE_MOVED ? peer : NULL;
 }
 
 /* A slot has changed: whoever of ours had it may have lost it. */
@@ -411,42 +573,56 @@ wsig_worker_moved(void *ctx, uint32_t slot)
 }
 
 int
-wsig_worker_post(wsig_worker_t *worker, unsigned to, uint32_t epoch,
+wsig_worker_post(wsig_worker_t *worker, wsig_owner_t to,
                  const wsig_record_t *record, const void *body, wsig_time_t now)
 {
-    if (to == worker->place && epoch == worker->epoch) {
+    if (to.worker == worker->place && to.epoch == worker->epoch) {
         wsig_worker_receive(worker, record, body, now);
         return WSIG_OK;
     }
-    return wsig_relay_post(&worker->relay, to, epoch, record, body);
+    return wsig_relay_post(&worker->relay, to.worker, to.epoch, record, body);
+}
+
+/* To wherever the peer is; *to is the worker it went to.  If that has ended
+ * in the meantime, the registry may name another by now. */
+static int
+wsig_worker_send(wsig_worker_t *worker, const wsig_record_t *record,
+                 const void *body, wsig_owner_t *to, wsig_time_t now)
+{
+    wsig_slot_t slot;
+    int tries, rc = WSIG_ABSENT;
+
+    for (tries = 0; tries < SEND_TRIES && rc == WSIG_ABSENT; tries++) {
+        rc = wsig_registry_get(worker->zone, record->to, &slot);
+        if (rc != WSIG_OK) {
+            break;
+        }
+        *to = (wsig_owner_t){slot.worker, slot.epoch};
+        rc = wsig_worker_post(worker, *to, record, body, now);
+    }
+    return rc;
 }
 
 int
-wsig_worker_text(wsig_peer_t *from, wsig_address_t to, uint64_t call,
-                 wsig_frame_t *frame, wsig_time_t now)
+wsig_worker_text(wsig_peer_t *from, wsig_record_t *record, wsig_frame_t *frame,
+                 wsig_time_t now)
 {
     wsig_worker_t *worker = from->worker;
-    wsig_record_t record = {.kind = WSIG_RECORD_TEXT, .to = to, .call = call};
-    wsig_peer_t *peer;
-    wsig_text_t text;
-    wsig_slot_t slot;
-    int rc;
+    wsig_peer_t *peer = wsig_worker_find(worker, record->to);
+    wsig_text_t text = wsig_frame_text(frame);
+    wsig_owner_t to = {0, 0};
+    int rc = WSIG_OK;
 
-    peer = wsig_worker_find(worker, to);
     if (peer != NULL) {
-        wsig_dialect(peer)->deliver(peer, call, frame, now);
-        rc = WSIG_OK;
+        wsig_dialect(peer)->deliver(peer, record, frame, now);
     } else {
-        rc = wsig_registry_get(worker->zone, to, &slot);
+        record->size = (uint32_t) text.size;
+        rc = wsig_worker_send(worker, record, text.data, &to, now);
         if (rc == WSIG_OK) {
             if (from->behind == 0 ||
                 !wsig_relay_is_full(&worker->relay, from->behind - 1u)) {
-                from->behind = (uint16_t) (slot.worker + 1);
+                from->behind = (uint16_t) (to.worker + 1);
             } /* else it is behind with another of the same user's */
-            text = wsig_frame_text(frame);
-            record.size = (uint32_t) text.size;
-            rc = wsig_worker_post(worker, slot.worker, slot.epoch, &record,
-                                  text.data, now);
             wsig_worker_count(worker, WSIG_COUNT_MAILED);
         }
     }
@@ -457,22 +633,25 @@ wsig_worker_text(wsig_peer_t *from, wsig_address_t to, uint64_t call,
 }
 
 void
+wsig_worker_tell(wsig_worker_t *worker, const wsig_record_t *record,
+                 wsig_time_t now)
+{
+    wsig_owner_t to;
+
+    (void) wsig_worker_send(worker, record, NULL, &to, now);
+}
+
+void
 wsig_worker_note(wsig_worker_t *worker, const wsig_notes_t *notes,
                  wsig_address_t but, wsig_time_t now)
 {
     wsig_record_t record = {.kind = WSIG_RECORD_CALL, .call = notes->call};
-    wsig_slot_t slot;
     int i;
 
     for (i = 0; i < notes->n; i++) {
         record.to = notes->to[i];
-        if (record.to.slot == but.slot &&
-            record.to.generation == but.generation) {
-            continue;
-        }
-        if (wsig_registry_get(worker->zone, record.to, &slot) == WSIG_OK) {
-            (void) wsig_worker_post(worker, slot.worker, slot.epoch, &record,
-                                    NULL, now);
+        if (!wsig_address_same(record.to, but)) {
+            wsig_worker_tell(worker, &record, now);
         }
     }
 }

@@ -37,6 +37,8 @@ struct wsig_worker_s {
     int64_t drain_until; /* while quitting */
     int64_t alone_at;    /* since then all others leave too; 0: they do not */
     bool hurried;
+    bool ending;       /* whoever is lost now is so without a session */
+    bool bidden;       /* goodbyes were said */
     bool followed;     /* others were promised */
     size_t most_peers; /* since the heap was trimmed */
     int64_t trim_at;   /* 0: no need */
@@ -52,19 +54,29 @@ wsig_worker_count(wsig_worker_t *worker, wsig_counter_t counter)
 /* Have wsig_peer_attend called before the entry point returns. */
 void wsig_worker_attend(wsig_peer_t *peer);
 
-/* The local peer of an address, or NULL. */
+static inline wsig_owner_t
+wsig_worker_self(const wsig_worker_t *worker)
+{
+    return (wsig_owner_t){worker->place, worker->epoch};
+}
+
+/* The local peer of an address, connected or lost, or NULL. */
 wsig_peer_t *wsig_worker_find(const wsig_worker_t *worker,
                               wsig_address_t address);
 
 /* A record to a worker, this one too.  WSIG_ABSENT, WSIG_NOMEM. */
-int wsig_worker_post(wsig_worker_t *worker, unsigned to, uint32_t epoch,
+int wsig_worker_post(wsig_worker_t *worker, wsig_owner_t to,
                      const wsig_record_t *record, const void *body,
                      wsig_time_t now);
 
-/* A text to a peer, wherever it is; the frame stays the caller's.
- * call: 0 for none.  WSIG_ABSENT, WSIG_NOMEM. */
-int wsig_worker_text(wsig_peer_t *from, wsig_address_t to, uint64_t call,
+/* A text to the peer in record->to, wherever it is; the frame stays the
+ * caller's.  WSIG_ABSENT, WSIG_NOMEM. */
+int wsig_worker_text(wsig_peer_t *from, wsig_record_t *record,
                      wsig_frame_t *frame, wsig_time_t now);
+
+/* A record without a body to a peer, wherever it is. */
+void wsig_worker_tell(wsig_worker_t *worker, const wsig_record_t *record,
+                      wsig_time_t now);
 
 /* Tell all but one that they are to look at a call. */
 void wsig_worker_note(wsig_worker_t *worker, const wsig_notes_t *notes,

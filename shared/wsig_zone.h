@@ -152,6 +152,10 @@ wsig_zone_count(const wsig_zone_t *zone, unsigned place, wsig_counter_t counter,
  * WSIG_FULL.  (wsig_place.c) */
 int wsig_place_claim(wsig_zone_t *zone, unsigned *place, uint32_t *epoch,
                      bool *died);
+
+/* Give it back: nobody posts to its mailbox after close (which release does
+ * too), nobody else may have the place before release. */
+void wsig_place_close(wsig_zone_t *zone, unsigned place);
 void wsig_place_release(wsig_zone_t *zone, unsigned place);
 
 /* Does this worker live, as far as anybody noticed? */
@@ -168,6 +172,9 @@ unsigned wsig_place_bury(wsig_zone_t *zone, unsigned own);
 
 /* The owner of a place was asked to leave. */
 void wsig_place_leave(wsig_zone_t *zone, unsigned place);
+
+/* How many live that were. */
+int wsig_place_leaving(const wsig_zone_t *zone);
 
 /* Does another worker live that was not? */
 bool wsig_place_others(const wsig_zone_t *zone, unsigned own);

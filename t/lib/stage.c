@@ -10,6 +10,7 @@ stage_begin(stage_t *stage, size_t n)
 
     *stage = (stage_t){.n = n};
     wsig_conf_merge(&stage->conf, NULL);
+    stage->conf.resume = 0; /* whoever is lost is gone */
     stage->zone = host_zone(WSIG_ZONE_MIN);
     for (i = 0; i < n; i++) {
         stage->list[i] = &stage->hosts[i];

@@ -351,6 +351,7 @@ main(int argc, char **argv)
 
     alarm(PATIENCE); /* a deadlock is a failure too */
     wsig_conf_merge(&conf, NULL);
+    conf.resume = 0; /* whoever is lost is gone */
     zone = host_zone(WSIG_ZONE_MIN);
     if (argc > 1) {
         once(atol(argv[1]));

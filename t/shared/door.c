@@ -77,6 +77,7 @@ unwanted(wsig_dialect_t dialect, bool speaks)
     wsig_peer_t *peer;
 
     wsig_conf_merge(&conf, NULL);
+    conf.resume = 0; /* whoever is lost is gone */
     conf.guests = WSIG_GUESTS_OFF;
     none = (host_of_none_t){.delay = -1};
     CHECK(wsig_worker_start(&worker, zone, &host, NULL, now) == WSIG_OK);

@@ -266,6 +266,7 @@ hang_up(wsig_address_t self, uint64_t id, int64_t mono)
 static void
 a_full_table(bool dies)
 {
+    wsig_slot_t slot;
     static wsig_address_t from[4096];
     static uint64_t ids[4096];
     wsig_address_t late, all[256];
@@ -338,7 +339,10 @@ a_full_table(bool dies)
     CHECK(dial(late, "free", host_clock(), &id) == WSIG_OK);
     hang_up(late, id, host_clock());
     for (i = 0; i < n; i++) {
-        CHECK(wsig_registry_remove(stage.zone, all[i]) == WSIG_OK);
+        CHECK(wsig_registry_get(stage.zone, all[i], &slot) == WSIG_OK);
+        CHECK(wsig_registry_remove(stage.zone, all[i],
+                                   (wsig_owner_t){slot.worker, slot.epoch}) ==
+              WSIG_OK);
     }
     /* the rest go with their worker */
     host_stop(&stage.hosts[0]);

@@ -302,6 +302,7 @@ main(void)
 
     alarm(PATIENCE);
     wsig_conf_merge(&conf, NULL);
+    conf.resume = 0; /* whoever is lost is gone */
     conf.ring_timeout = 1000;
     conf.rate = 0;
     zone = host_zone(WSIG_ZONE_MIN);

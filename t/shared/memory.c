@@ -244,6 +244,7 @@ main(int argc, char **argv)
     long n;
 
     wsig_conf_merge(&conf, NULL);
+    conf.resume = 0; /* whoever is lost is gone */
     if (argc > 3) {
         (void) once(atol(argv[1]), atoi(argv[2]), atoi(argv[3]));
         return 0;

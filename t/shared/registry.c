@@ -67,6 +67,12 @@ check_user(int name)
     }
 }
 
+static wsig_owner_t
+self(void)
+{
+    return (wsig_owner_t){place, epoch};
+}
+
 static void
 come(peer_t *peer, int name, bool is_verified)
 {
@@ -89,7 +95,7 @@ come(peer_t *peer, int name, bool is_verified)
         for (i = 0; i < PEERS; i++) {
             if (peers[i].in && peers[i].name == name) {
                 peers[i].in = false;
-                CHECK(wsig_registry_remove(zone, peers[i].at) == WSIG_ABSENT);
+                CHECK(wsig_registry_remove(zone, peers[i].at, self()) == WSIG_ABSENT);
             }
         }
         users[name] = 0;
@@ -122,8 +128,8 @@ against_a_list(void)
             come(peer, (int) random_below(&seed, NAMES),
                  random_below(&seed, 3) == 0);
         } else if (random_below(&seed, 3) == 0) {
-            CHECK(wsig_registry_remove(zone, peer->at) == WSIG_OK);
-            CHECK(wsig_registry_remove(zone, peer->at) == WSIG_ABSENT);
+            CHECK(wsig_registry_remove(zone, peer->at, self()) == WSIG_OK);
+            CHECK(wsig_registry_remove(zone, peer->at, self()) == WSIG_ABSENT);
             peer->in = false;
             users[peer->name]--;
         }
@@ -178,8 +184,8 @@ full_and_left(int step)
           WSIG_FULL);
     for (i = 0; i < WSIG_PARTITION_SLOTS; i++) {
         CHECK(wsig_registry_remove(
-                  zone, at[(i * step) & (WSIG_PARTITION_SLOTS - 1)]) ==
-              WSIG_OK);
+                  zone, at[(i * step) & (WSIG_PARTITION_SLOTS - 1)],
+                  self()) == WSIG_OK);
     }
     all_is_empty();
 }
@@ -208,7 +214,7 @@ full_and_swept(void)
     wsig_registry_walk(zone, count_one, &n);
     CHECK(n == 0);
     CHECK(wsig_registry_get(zone, at, &slot) == WSIG_ABSENT);
-    wsig_registry_sweep(zone, 0);
+    wsig_registry_sweep(zone, 0, 0);
     all_is_empty();
     CHECK(wsig_place_claim(zone, &place, &epoch, &died) == WSIG_OK);
 }
