@@ -83,8 +83,15 @@ class Durable extends speaksNative(Inbox) {
       assert(Date.now() < end, `no welcome within ${WAIT} ms`);
       await this.change(end - Date.now());
     }
-    this.inbox.shift();
     return this;
+  }
+
+  /* Welcomes come when they come: they stand in `welcomes`. */
+  arrived(text) {
+    super.arrived(text);
+    if (this.inbox.length > 0 && this.inbox.at(-1).type === 'welcome') {
+      this.inbox.pop();
+    }
   }
 
   /* Open a connection, beside the present one where that still works, and say

@@ -19,6 +19,7 @@ class Talker extends Durable {
     super(url, options);
     this.other = null;
     this.wrong = [];
+    this.seen = 0;    // of the welcomes
     this.numbers = 0; // that came, in all calls
     this.gaps = 0;
     this.over();
@@ -39,15 +40,18 @@ class Talker extends Durable {
   }
 
   arrived(text) {
+    const welcomes = this.seen;
+    this.seen = this.welcomes.length;
     super.arrived(text);
+    if (this.seen > welcomes) {
+      this.review(this.welcome);
+    }
     this.inbox.splice(0).forEach((message) => this.take(message));
   }
 
   take(message) {
     const { type, call } = message;
-    if (type === 'welcome') {
-      this.review(message);
-    } else if (type === 'ring') {
+    if (type === 'ring') {
       this.rung(call);
     } else if (type === 'error') {
       this.wrong.push(`${this.name} got ${JSON.stringify(message)}`);
