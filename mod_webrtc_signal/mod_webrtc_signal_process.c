@@ -492,7 +492,9 @@ static void obey(wsig_time_t now)
     }
     if (child.draining && atomic_load(&child.finish)) {
         take_given(now); /* nothing is given after that */
-        if (webrtc_signal_loop_size(child.loop) == 0) {
+        /* the core may await a peer that has lost its connection */
+        if (webrtc_signal_loop_size(child.loop) == 0 &&
+            (child.worker == NULL || wsig_worker_peers(child.worker) == 0)) {
             wsig_worker_free(child.worker, now);
             child.worker = NULL;
             child.left = true;

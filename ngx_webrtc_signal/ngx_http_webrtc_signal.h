@@ -71,6 +71,9 @@ wsig_worker_t *ngx_http_webrtc_signal_worker(ngx_http_request_t *r);
 /* the process was asked to leave; may be called again */
 void ngx_http_webrtc_signal_quit(void);
 
+/* the worker has got a peer: the process stays while it has any */
+void ngx_http_webrtc_signal_stay(void);
+
 ngx_uint_t ngx_http_webrtc_signal_log_level(wsig_level_t level);
 
 

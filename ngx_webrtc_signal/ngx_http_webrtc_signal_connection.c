@@ -100,6 +100,8 @@ ngx_http_webrtc_signal_detach(ngx_http_request_t *r, wsig_worker_t *worker,
         return NGX_ERROR;
     }
 
+    ngx_http_webrtc_signal_stay();
+
     /* frames that came with the handshake */
 
     pos = r->header_in->pos;

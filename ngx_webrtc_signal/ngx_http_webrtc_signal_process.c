@@ -2,7 +2,7 @@
 #include "ngx_http_webrtc_signal.h"
 
 
-#define NGX_HTTP_WEBRTC_SIGNAL_LEAVE_TICK     500   /* ms */
+#define NGX_HTTP_WEBRTC_SIGNAL_STAY_TICK      500   /* ms */
 #define NGX_HTTP_WEBRTC_SIGNAL_LOG_INTERVAL   60    /* s */
 #define NGX_HTTP_WEBRTC_SIGNAL_RETRY          1     /* s */
 #define NGX_HTTP_WEBRTC_SIGNAL_ERROR          512
@@ -13,7 +13,7 @@ typedef struct {
     int64_t                     drain;
     ngx_connection_t           *doorbell;
     ngx_event_t                 timer;
-    ngx_event_t                 leave;        /* keeps a leaving process */
+    ngx_event_t                 stay;         /* keeps a leaving process */
     void                       *ident[4];     /* for the debug log of timers */
     time_t                      tried;        /* to start the worker */
     time_t                      logged;       /* a connection refused */
@@ -31,7 +31,7 @@ static void ngx_http_webrtc_signal_stop(void);
 static ngx_connection_t *ngx_http_webrtc_signal_watch(int fd, ngx_log_t *log);
 static void ngx_http_webrtc_signal_doorbell_handler(ngx_event_t *rev);
 static void ngx_http_webrtc_signal_timer_handler(ngx_event_t *ev);
-static void ngx_http_webrtc_signal_leave_handler(ngx_event_t *ev);
+static void ngx_http_webrtc_signal_stay_handler(ngx_event_t *ev);
 static void ngx_http_webrtc_signal_timer(void *host, int64_t delay);
 static void ngx_http_webrtc_signal_log(void *host, wsig_level_t level,
     const char *text);
@@ -227,8 +227,8 @@ ngx_http_webrtc_signal_start(ngx_http_webrtc_signal_main_conf_t *wmcf,
                                       log);
     process->timer.cancelable = 1;
 
-    ngx_http_webrtc_signal_init_event(&process->leave,
-                                      ngx_http_webrtc_signal_leave_handler,
+    ngx_http_webrtc_signal_init_event(&process->stay,
+                                      ngx_http_webrtc_signal_stay_handler,
                                       log);
 
     rc = wsig_worker_start(&process->worker, wmcf->zone,
@@ -315,8 +315,8 @@ ngx_http_webrtc_signal_stop(void)
         ngx_delete_posted_event(&process->timer);
     }
 
-    if (process->leave.timer_set) {
-        ngx_del_timer(&process->leave);
+    if (process->stay.timer_set) {
+        ngx_del_timer(&process->stay);
     }
 
     if (c) {
@@ -385,12 +385,6 @@ ngx_http_webrtc_signal_timer_handler(ngx_event_t *ev)
 }
 
 
-/*
- * nginx ends a process that was asked to leave as soon as no timer is left
- * but cancelable ones.  The core's timer is one of those, as it never stops;
- * this one runs while there are peers.
- */
-
 void
 ngx_http_webrtc_signal_quit(void)
 {
@@ -405,16 +399,34 @@ ngx_http_webrtc_signal_quit(void)
     process->quit = 1;
 
     wsig_worker_quit(process->worker, process->drain, false, wsig_now());
+}
 
-    ngx_http_webrtc_signal_leave_handler(&process->leave);
+
+/*
+ * nginx ends a process that was asked to leave as soon as no timer is left
+ * but cancelable ones.  The core's timer is one of those, as it never stops;
+ * this one runs while there are peers, be it without a connection: there may
+ * be nothing to start it from when the process is asked.
+ */
+
+void
+ngx_http_webrtc_signal_stay(void)
+{
+    ngx_event_t  *ev;
+
+    ev = &ngx_http_webrtc_signal_process.stay;
+
+    if (!ev->timer_set) {
+        ngx_add_timer(ev, NGX_HTTP_WEBRTC_SIGNAL_STAY_TICK);
+    }
 }
 
 
 static void
-ngx_http_webrtc_signal_leave_handler(ngx_event_t *ev)
+ngx_http_webrtc_signal_stay_handler(ngx_event_t *ev)
 {
     if (wsig_worker_peers(ngx_http_webrtc_signal_process.worker) > 0) {
-        ngx_add_timer(ev, NGX_HTTP_WEBRTC_SIGNAL_LEAVE_TICK);
+        ngx_http_webrtc_signal_stay();
     }
 }
 
