@@ -175,8 +175,6 @@ wsig_peer_rest(wsig_peer_t *peer, wsig_time_t now)
 {
     peer->stage = WSIG_STAGE_LOST;
     peer->until = now.mono + peer->conf->resume;
-    (void) wsig_registry_lose(peer->worker->zone, peer->address,
-                              wsig_worker_self(peer->worker), peer->until);
     if (peer->ticket->lost && wsig_peer_session(peer) != NULL) {
         wsig_session_lose(peer->session);
     }

@@ -235,7 +235,7 @@ wsig_native_hello(wsig_peer_t *peer, wsig_said_t *said, int rc, wsig_time_t now)
         wsig_peer_claim(peer, name, now);
     } else if (!wsig_native_ticket(peer, said, name)) {
         wsig_peer_close(peer, 1013, "memory is short", now);
-    } else if (peer->ticket->token != 0) {
+    } else if (peer->ticket->shown.token != 0) {
         wsig_peer_return(peer, now);
     } else {
         wsig_peer_start(peer, name, now);
@@ -262,8 +262,8 @@ wsig_native_ticket(wsig_peer_t *peer, const wsig_said_t *said, wsig_text_t name)
     raw.size -= 2;
     if (!wsig_peer_may_return(peer) ||
         !wsig_token_read(peer->worker->zone, &bearer, raw, &ticket->place,
-                         &ticket->token)) {
-        ticket->token = 0;
+                         &ticket->shown.token)) {
+        ticket->shown.token = 0;
     }
     return true;
 }
@@ -279,11 +279,12 @@ wsig_native_joined(wsig_peer_t *peer, wsig_time_t now)
     int i, n;
 
     if (ticket != NULL && ticket->back) {
-        ticket->lost = ticket->lost ||
-                       (peer->session != NULL
-                            ? !wsig_session_again(peer->session, ticket->token,
-                                                  ticket->got)
-                            : ticket->got > 0);
+        ticket->lost =
+            ticket->lost ||
+            (peer->session != NULL
+                 ? !wsig_session_again(peer->session, ticket->shown.token,
+                                       ticket->got)
+                 : ticket->got > 0);
         if (ticket->lost) {
             wsig_worker_count(peer->worker, WSIG_COUNT_LOST);
             if (wsig_peer_session(peer) == NULL) {
@@ -300,6 +301,12 @@ wsig_native_joined(wsig_peer_t *peer, wsig_time_t now)
             wsig_peer_repeat(peer, frame);
         }
     } else {
+        /* Who was cut off before it had its token would find its own name
+         * taken: so it is asked to show that it has it. */
+        peer->unmet = wsig_peer_may_return(peer);
+        if (peer->unmet) {
+            wsig_peer_send(peer, wsig_frame_of(WSIG_WS_OPCODE_PING, NULL, 0));
+        }
         n = wsig_call_joined(peer->worker->zone, peer->address, calls);
         for (i = 0; i < n; i++) {
             ring.call = calls[i];

@@ -36,9 +36,9 @@ typedef struct wsig_record_s {
                           * of a room's text: the member */
     wsig_owner_t by;     /* and its worker */
     uint32_t stream;     /* of a text: see wsig_flow.h */
-    uint32_t number;
-    uint32_t entered; /* of a room's text: the sender's serial in the room */
-    uint32_t met;     /* and that of the receiver */
+    uint32_t number;     /* same; of a take: the newest token that was seen */
+    uint32_t entered;    /* of a room's text: the sender's serial in the room */
+    uint32_t met;        /* and that of the receiver */
 } wsig_record_t;
 
 /* Those that may not use the reserve of a mailbox. */

@@ -285,6 +285,7 @@ wsig_peer_heard(wsig_peer_t *peer, wsig_time_t now)
     wsig_probe_t *probe = peer->probe;
 
     peer->heard = now.mono;
+    peer->unmet = false;
     if (probe == NULL) {
         return;
     }
@@ -523,7 +524,7 @@ static void
 wsig_peer_part(wsig_peer_t *peer, wsig_time_t now)
 {
     if (!wsig_peer_may_return(peer) || peer->bye || peer->expelled ||
-        !wsig_peer_is_placed(peer)) {
+        peer->unmet || !wsig_peer_is_placed(peer)) {
         wsig_peer_leave(peer, now);
     } else if (peer->worker->ending) {
         wsig_peer_orphan(peer, now);

@@ -63,7 +63,7 @@ typedef struct wsig_probe_s {
 /* It has shown a token, or this is what it left when it moved. */
 typedef struct wsig_return_s {
     wsig_address_t place;
-    uint32_t token;     /* its number; 0: it is of no use */
+    wsig_shown_t shown; /* token 0: it is of no use */
     wsig_owner_t other; /* worker that was asked for the session, or has it */
     uint64_t got;       /* counted texts, it says */
     bool watches;       /* it said what it watches */
@@ -130,6 +130,7 @@ struct wsig_peer_s {
     bool bye : 1;       /* it said so, or closed as one who leaves for good */
     bool expelled : 1;  /* it must not come back */
     bool unproved : 1;  /* it came back, and was not heard since */
+    bool unmet : 1;     /* new, and it may not have its welcome yet */
     bool owns_conf : 1; /* a copy: there is no host that keeps it */
     uint8_t name_size;
     uint8_t identity_size;

@@ -309,23 +309,28 @@ wsig_registry_lose(wsig_zone_t *zone, wsig_address_t address,
 }
 
 int
-wsig_registry_take(wsig_zone_t *zone, wsig_address_t address, uint32_t token,
-                   wsig_owner_t from, wsig_owner_t to, wsig_slot_t *peer)
+wsig_registry_take(wsig_zone_t *zone, wsig_address_t address,
+                   wsig_shown_t shown, wsig_owner_t from, wsig_owner_t to,
+                   int64_t until, wsig_slot_t *peer)
 {
     uint32_t partition;
     wsig_slot_t *slot = wsig_slot_lock(zone, address, &partition);
     int rc = WSIG_OK;
 
-    if (slot == NULL || !wsig_slot_knows(slot, token)) {
+    if (slot == NULL || !wsig_slot_knows(slot, shown.token)) {
         rc = WSIG_ABSENT;
+    } else if (slot->token != shown.newest) {
+        rc = WSIG_FORBIDDEN;
     } else if (!wsig_slot_is_of(slot, from)) {
         rc = WSIG_TAKEN;
     } else {
-        slot->used = token;
-        slot->token = slot->token + 1 != 0 ? slot->token + 1 : 1;
+        if (until == 0) {
+            slot->used = shown.token;
+            slot->token = slot->token + 1 != 0 ? slot->token + 1 : 1;
+        }
         slot->worker = (uint16_t) to.worker;
         slot->epoch = to.epoch;
-        slot->lost_until = 0;
+        slot->lost_until = until;
         *peer = *slot;
         wsig_changes_add(zone, address.slot);
     }

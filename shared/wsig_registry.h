@@ -124,12 +124,20 @@ wsig_slot_knows(const wsig_slot_t *slot, uint32_t token)
     return token != 0 && (token == slot->token || token == slot->used);
 }
 
-/* Who has a good token takes the place, from the owner that he has seen to
- * another or the same: *peer is the slot then, with a new token.  WSIG_TAKEN:
- * it has another owner.  WSIG_ABSENT: the place is gone, or the token bad. */
+/* A token that was shown, and what was the newest number then. */
+typedef struct wsig_shown_s {
+    uint32_t token;
+    uint32_t newest;
+} wsig_shown_t;
+
+/* Who has shown a good token takes the place, from the owner that he has seen
+ * to another or the same: *peer is the slot then.  until 0: he is back, and
+ * there is a new token; else he is lost again, and has his place until then.
+ * WSIG_TAKEN: it has another owner.  WSIG_FORBIDDEN: another who has shown it
+ * was first.  WSIG_ABSENT: the place is gone, or the token bad. */
 int wsig_registry_take(wsig_zone_t *zone, wsig_address_t address,
-                       uint32_t token, wsig_owner_t from, wsig_owner_t to,
-                       wsig_slot_t *peer);
+                       wsig_shown_t shown, wsig_owner_t from, wsig_owner_t to,
+                       int64_t until, wsig_slot_t *peer);
 
 /* The client has its new token: the one it came with is no longer good. */
 void wsig_registry_heard(wsig_zone_t *zone, wsig_address_t address);

@@ -21,6 +21,7 @@
 
 static void wsig_peer_take_place(wsig_peer_t *peer, wsig_owner_t from,
                                  wsig_parcel_t *parcel, wsig_time_t now);
+static void wsig_peer_overtaken(wsig_peer_t *peer, wsig_time_t now);
 static void wsig_peer_too_late(wsig_peer_t *peer, wsig_time_t now);
 static wsig_peer_t *wsig_peer_detach(wsig_peer_t *peer, wsig_time_t now);
 static void wsig_parcel_take(wsig_parcel_t *parcel, wsig_peer_t *from);
@@ -60,8 +61,15 @@ wsig_peer_seek(wsig_peer_t *peer, wsig_time_t now)
     wsig_slot_t slot;
 
     if (wsig_registry_get(worker->zone, ticket->place, &slot) != WSIG_OK ||
-        !wsig_slot_knows(&slot, ticket->token)) {
+        !wsig_slot_knows(&slot, ticket->shown.token)) {
         wsig_peer_too_late(peer, now);
+        return;
+    }
+    if (ticket->shown.newest == 0) {
+        ticket->shown.newest = slot.token;
+    }
+    if (ticket->shown.newest != slot.token) {
+        wsig_peer_overtaken(peer, now);
         return;
     }
     owner = (wsig_owner_t){slot.worker, slot.epoch};
@@ -84,7 +92,7 @@ wsig_peer_seek(wsig_peer_t *peer, wsig_time_t now)
         return;
     }
     ticket->other = owner;
-    record.number = ticket->token;
+    record.number = slot.token;
     record.from.slot = peer->node.hash;
     record.by = wsig_worker_self(worker);
     (void) wsig_worker_post(worker, owner, &record, NULL, now);
@@ -141,17 +149,23 @@ wsig_peer_take_place(wsig_peer_t *peer, wsig_owner_t from,
 {
     wsig_worker_t *worker = peer->worker;
     wsig_return_t *ticket = peer->ticket;
+    int64_t until = 0;
     wsig_slot_t slot;
     int rc;
 
-    rc = wsig_registry_take(worker->zone, ticket->place, ticket->token, from,
-                            wsig_worker_self(worker), &slot);
+    if (peer->connection == NULL) { /* lost again in the meantime */
+        until = now.mono + peer->conf->resume;
+    }
+    rc = wsig_registry_take(worker->zone, ticket->place, ticket->shown, from,
+                            wsig_worker_self(worker), until, &slot);
     if (rc != WSIG_OK) {
         if (parcel != NULL) {
             wsig_parcel_free(parcel);
         }
         if (rc == WSIG_ABSENT) {
             wsig_peer_too_late(peer, now);
+        } else if (rc == WSIG_FORBIDDEN) {
+            wsig_peer_overtaken(peer, now);
         }
         return;
     }
@@ -179,7 +193,9 @@ wsig_peer_take_place(wsig_peer_t *peer, wsig_owner_t from,
             memcpy(peer->name, slot.name, slot.name_size);
         }
     }
-    wsig_worker_count(worker, WSIG_COUNT_RESUMES);
+    if (peer->connection != NULL) {
+        wsig_worker_count(worker, WSIG_COUNT_RESUMES);
+    }
     wsig_peer_join(peer, now);
 }
 
@@ -200,6 +216,15 @@ wsig_peer_too_late(wsig_peer_t *peer, wsig_time_t now)
     }
     wsig_peer_start(peer, (wsig_text_t){ticket->name, ticket->name_size}, now);
     wsig_peer_schedule(peer, now);
+}
+
+/* The same token was shown on another connection too, and that one was first.
+ * Which of them the client still has is its own secret: the one that comes
+ * again is that. */
+static void
+wsig_peer_overtaken(wsig_peer_t *peer, wsig_time_t now)
+{
+    wsig_peer_close(peer, 1012, "its token was shown twice", now);
 }
 
 /* Into another peer, which is LOST.  NULL: no memory, only the place is kept.
@@ -296,7 +321,7 @@ wsig_peer_hand_over(wsig_peer_t *peer, const wsig_record_t *record,
     size_t at;
 
     if (wsig_registry_get(worker->zone, peer->address, &slot) != WSIG_OK ||
-        !wsig_slot_knows(&slot, record->number)) {
+        slot.token != record->number) {
         return; /* the other finds out by himself */
     }
     if (peer->stage == WSIG_STAGE_JOINED) {
