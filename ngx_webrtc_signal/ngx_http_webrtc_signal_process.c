@@ -17,6 +17,7 @@ typedef struct {
     void                       *ident[4];     /* for the debug log of timers */
     time_t                      tried;        /* to start the worker */
     time_t                      logged;       /* a connection refused */
+    ngx_msec_t                  asked;        /* to leave */
     unsigned                    quit:1;
 } ngx_http_webrtc_signal_process_t;
 
@@ -397,6 +398,7 @@ ngx_http_webrtc_signal_quit(void)
     }
 
     process->quit = 1;
+    process->asked = ngx_current_msec;
 
     wsig_worker_quit(process->worker, process->drain, false, wsig_now());
 }
@@ -425,9 +427,28 @@ ngx_http_webrtc_signal_stay(void)
 static void
 ngx_http_webrtc_signal_stay_handler(ngx_event_t *ev)
 {
-    if (wsig_worker_peers(ngx_http_webrtc_signal_process.worker) > 0) {
-        ngx_http_webrtc_signal_stay();
+    ngx_core_conf_t                   *ccf;
+    ngx_http_webrtc_signal_process_t  *process;
+
+    process = &ngx_http_webrtc_signal_process;
+
+    if (wsig_worker_peers(process->worker) == 0) {
+        return;
     }
+
+    /* worker_shutdown_timeout ends connections; it holds for the lost, too */
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
+                                           ngx_core_module);
+
+    if (process->quit
+        && ccf->shutdown_timeout
+        && ngx_current_msec - process->asked >= ccf->shutdown_timeout)
+    {
+        return;
+    }
+
+    ngx_http_webrtc_signal_stay();
 }
 
 
