@@ -131,6 +131,7 @@ wsig_peer_lost(wsig_peer_t *peer, wsig_time_t now)
 {
     wsig_worker_t *worker = peer->worker;
 
+    peer->held = 0; /* there is nothing to hold */
     if (peer->stage == WSIG_STAGE_RETURNING && peer->ticket->other.epoch != 0 &&
         wsig_peer_keep_conf(peer) == WSIG_OK) {
         peer->connection = NULL; /* or its session would come for nobody */

@@ -13,6 +13,7 @@
 #include <string.h>
 
 static wsig_conf_t conf;
+static bool returning; /* the second piece: those who are lost come back */
 
 static client_t *
 hello(host_t *host, const char *name, const char *watch)
@@ -116,6 +117,72 @@ play(host_t *hosts)
     host_pass(list, 2, 200);
 }
 
+/* The newest token; a made-up one where the welcome did not come. */
+static const char *
+token_of(const client_t *client)
+{
+    const char *text = heard(client, "welcome");
+
+    return text != NULL ? text_member(text, "resume") : "r1-1-1-0";
+}
+
+static client_t *
+comes_back(host_t *host, const client_t *as, int got)
+{
+    client_t *client =
+        client_open(host, as->name, &conf, WSIG_NATIVE, "example.org", NULL);
+
+    client_says(client, "{'type':'hello','resume':'%s','got':%d,'name':'%s'}",
+                token_of(as), got, as->name);
+    return client;
+}
+
+/* In a call: lost and back on each worker, while the old connection lives and
+ * while it does not, with signals all the time. */
+static void
+play_again(host_t *hosts)
+{
+    host_t *const list[] = {&hosts[0], &hosts[1]};
+    client_t *alice, *bob, *before;
+    const char *call;
+    int i;
+
+    alice = hello(&hosts[0], "alice", "'all'");
+    bob = hello(&hosts[1], "bob", "['alice','carol']");
+    host_pass(list, 2, 200);
+    client_says(alice, "{'type':'call','to':'bob','ref':'r'}");
+    host_settle(list, 2);
+    call = call_of(bob, "ring");
+    client_says(bob, "{'type':'accept','call':'%s'}", call);
+    host_settle(list, 2);
+    for (i = 0; i < 4; i++) {
+        client_says(alice, "{'type':'signal','call':'%s','data':%d}", call, i);
+        client_says(bob, "{'type':'signal','call':'%s','data':%d}", call, i);
+        before = bob;
+        if (i % 2 > 0) {
+            client_lost(bob);
+        }
+        client_says(alice, "{'type':'signal','call':'%s','data':%d}", call, i);
+        bob = comes_back(&hosts[i / 2], before, i == 3 ? 99 : 2);
+        (void) host_ring(&hosts[0]);
+        client_says(alice, "{'type':'signal','call':'%s','data':%d}", call, i);
+        host_settle(list, 2);
+        client_says(bob, "{'type':'ack','got':2}");
+        host_pass(list, 2, 300);
+    }
+    client_says(alice, "{'type':'hangup','call':'%s'}", call);
+    host_pass(list, 2, 2100);
+    client_says(bob, "{'type':'bye'}");
+    for (i = 0; i < 2; i++) { /* older ones of his too, who had no memory */
+        for (before = hosts[i].clients; before != NULL; before = before->next) {
+            if (before->peer != NULL && strstr("alice bob", before->name)) {
+                client_lost(before);
+            }
+        }
+    }
+    host_pass(list, 2, 200);
+}
+
 /* With memory again: everybody who is left agrees about who is there. */
 static void
 works(host_t *hosts)
@@ -126,7 +193,7 @@ works(host_t *hosts)
     const char *call;
     int i;
 
-    host_pass(list, 2, 3000);
+    host_pass(list, 2, returning ? 8000 : 3000);
     dave = hello(&hosts[0], "dave", "'all'");
     erin = hello(&hosts[1], "erin", "'none'");
     host_pass(list, 2, 300);
@@ -195,7 +262,7 @@ once(long n, bool onwards, int sparing)
         hosts[sparing].spared = true;
     }
     alloc_fail(n, onwards);
-    play(hosts);
+    (returning ? play_again : play)(hosts);
     failed = alloc_failed();
     alloc_fail(0, false);
     CHECK(idle->code == 0 && far->code == 0, "allocation %ld", n);
@@ -203,7 +270,8 @@ once(long n, bool onwards, int sparing)
         for (client = hosts[i].clients; client != NULL; client = client->next) {
             if (failed && i != sparing) {
                 CHECK(client->code == 0 || client->code >= 4400 ||
-                          client->code == 1013 || client->code <= 1005,
+                          client->code == 1013 || client->code == 1012 ||
+                          client->code <= 1005,
                       "allocation %ld: %s %d", n, client->name, client->code);
             }
         }
@@ -212,6 +280,11 @@ once(long n, bool onwards, int sparing)
     CHECK(idle->code == 0 && far->code == 0, "allocation %ld", n);
     host_stop(&hosts[0]);
     host_stop(&hosts[1]);
+    if (returning) { /* their places last longer than the workers */
+        CHECK(host_start(&hosts[0], zone) == WSIG_OK);
+        host_pass((host_t *[]){&hosts[0]}, 1, 8000);
+        host_stop(&hosts[0]);
+    }
     zone_is_empty(zone);
     host_zone_remove(zone);
     return failed;
@@ -245,11 +318,26 @@ main(int argc, char **argv)
 
     wsig_conf_merge(&conf, NULL);
     conf.resume = 0; /* whoever is lost is gone */
+    if (argc > 4) {
+        returning = true;
+        conf.resume = 1000;
+    }
     if (argc > 3) {
         (void) once(atol(argv[1]), atoi(argv[2]), atoi(argv[3]));
         return 0;
     }
     starting();
+    for (n = 1; once(n, false, -1); n++) {
+    }
+    CHECK(n > 100, "%ld", n);
+    for (n = 1; once(n, true, -1); n += 7) {
+    }
+    for (n = 1; once(n, true, 0); n += 5) {
+    }
+    for (n = 1; once(n, true, 1); n += 5) {
+    }
+    returning = true;
+    conf.resume = 1000;
     for (n = 1; once(n, false, -1); n++) {
     }
     CHECK(n > 100, "%ld", n);

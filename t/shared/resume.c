@@ -9,6 +9,7 @@
 #include "wsig_call.h"
 #include "wsig_worker.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -746,6 +747,56 @@ ended(void)
     stage_end(&stage);
 }
 
+/* ------------------------------------------------------------ memory */
+
+static size_t
+held(void)
+{
+#ifdef __SANITIZE_ADDRESS__
+    return 1; /* it has an allocator of its own */
+#else
+    return mallinfo2().uordblks;
+#endif
+}
+
+/* Ten thousand times back, on both workers, in a call: what is held then is
+ * what was held after a few. */
+static void
+ten_thousand_times(void)
+{
+    person_t alice, bob;
+    size_t before = 0;
+    char call[32];
+    int i;
+
+    begin(2);
+    stage.conf.rate = 0;
+    join(&alice, 0, "alice", NULL);
+    join(&bob, 1, "bob", NULL);
+    connect(&alice, &bob, call);
+    client_says(bob.client, "{'type':'ack','got':%d}", bob.got);
+    for (i = 1; i <= 10000; i++) {
+        signals(&alice, call, i, i);
+        lose(&bob);
+        comes_back(&bob, (size_t) i / 2, false, 1);
+        hears_numbers(&bob, i, i);
+        client_says(bob.client, "{'type':'ack','got':%d}", bob.got);
+        if (i % 100 == 0) {
+            lose(&alice); /* the test keeps what a client has heard */
+            comes_back(&alice, 0, false, i);
+            stage_pass(&stage, 4000); /* who has moved is forgotten, too */
+        }
+        if (i == 5000) {
+            before = held();
+        }
+    }
+    /* freed pieces that malloc keeps for later count as held */
+    CHECK(held() <= before + 5000 * 6, "%zu, then %zu", before, held());
+    leave(&bob);
+    leave(&alice);
+    stage_end(&stage);
+}
+
 int
 main(void)
 {
@@ -777,5 +828,6 @@ main(void)
     on_its_way(2);
     goodbye();
     ended();
+    ten_thousand_times();
     return 0;
 }
