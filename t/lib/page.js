@@ -101,6 +101,191 @@ class FakeSignal extends EventTarget {
   }
 }
 
+/* One of the browser's; texts take a moment in each direction. */
+class FakeSocket {
+  static OPEN = 1;
+
+  constructor(server, protocol) {
+    this.server = server;
+    this.protocol = protocol;
+    this.readyState = 0;
+    this.texts = []; // what the browser sent
+    this.code = null; // what it was closed with, by either side
+  }
+
+  send(text) {
+    if (this.readyState !== 1) {
+      throw new Error('sent on a socket that is not open');
+    }
+    const message = JSON.parse(text);
+    this.texts.push(message);
+    queueMicrotask(() => this.server.receive(this, message));
+  }
+
+  close(code = 1005) {
+    this.readyState = 3;
+    this.code = code;
+    queueMicrotask(() => this.server.closed(this, code));
+  }
+
+  /* What happens to it. */
+
+  open() {
+    this.readyState = 1;
+    this.onopen?.();
+  }
+
+  hear(message) {
+    if (this.readyState === 1) {
+      this.onmessage?.({ data: JSON.stringify(message) });
+    }
+  }
+
+  end(code) {
+    if (this.readyState !== 3) {
+      this.readyState = 3;
+      this.code = code;
+      this.onclose?.({ code });
+    }
+  }
+}
+
+/*
+ * What signal.js talks to: a server with one place, which it keeps or not, on
+ * a network that can be cut or go deaf.  All WebSockets from now on are its.
+ */
+class FakeServer {
+  constructor({ keeps = true } = {}) {
+    this.keeps = keeps;
+    this.sockets = [];
+    this.up = true; // whether connections come about
+    this.deaf = false; // everything vanishes, silently
+    this.refusal = null; // a code in place of each welcome
+    this.login = false; // the handshake wants one
+    this.more = {}; // members of each welcome
+    this.received = []; // counted texts, each once
+    this.asked = []; // others
+    this.answers = true; // whether requests get answers
+    this.place = null;
+    this.tokens = 0;
+    const server = this;
+    globalThis.WebSocket = class extends FakeSocket {
+      constructor(url, protocol) {
+        super(server, protocol);
+        server.sockets.push(this);
+        queueMicrotask(() => server.accept(this));
+      }
+    };
+    globalThis.fetch = async () => ({ status: server.login ? 401 : 426 });
+  }
+
+  get socket() {
+    return this.sockets.at(-1);
+  }
+
+  accept(socket) {
+    if (this.login || !this.up) {
+      socket.end(1006);
+    } else if (!this.deaf) {
+      socket.open();
+    }
+  }
+
+  receive(socket, message) {
+    if (this.deaf || socket.readyState !== 1) {
+      return;
+    }
+    if (message.type === 'hello') {
+      this.welcome(socket, message);
+    } else if (this.place?.socket !== socket) {
+      // it has moved away
+    } else if (message.type === 'ack') {
+      const { place } = this;
+      place.kept = place.kept.filter(({ number }) => number > message.got);
+    } else if (message.type === 'bye') {
+      this.place = null;
+    } else if (counts(message)) {
+      this.place.got += 1;
+      this.received.push(message);
+      this.answer(message);
+    } else {
+      this.asked.push(message);
+      this.answer(message);
+    }
+  }
+
+  answer({ type, ref, room }) {
+    const answer = { call: { type: 'calling', call: 'c1' },
+                     lookup: { type: 'user', name: 'bob', state: 'free' },
+                     ice: { type: 'ice', ...this.more.ice },
+                     enter: { type: 'room', room, members: [] } }[type];
+    if (answer && this.answers) {
+      this.send({ ...answer, ref });
+    }
+  }
+
+  welcome(socket, { name, resume, got }) {
+    if (this.refusal) {
+      socket.end(this.refusal);
+      return;
+    }
+    const { place } = this;
+    const resumed = Boolean(place && place.tokens.includes(resume));
+    const lost = resumed && (place.lost || got > place.sent);
+    const old = resumed && place.socket;
+    if (!resumed || lost) {
+      this.place = { sent: 0, got: 0, kept: [], tokens: [] };
+    }
+    const now = this.place;
+    Object.assign(now, { socket, tokens: [resume, `t${++this.tokens}`] });
+    const back = resume !== undefined && {
+      resumed, ...resumed && { got: now.got }, ...lost && { lost } };
+    socket.hear({ type: 'welcome', name, verified: false, users: [], count: 1,
+                  calls: [], ...this.keeps && { resume: now.tokens[1],
+                                                resume_window: 15 },
+                  ...back, ...this.more });
+    for (const { number, message } of resumed && !lost ? now.kept : []) {
+      if (number > got) {
+        socket.hear(message);
+      }
+    }
+    if (old && old !== socket) {
+      old.end(4410);
+    }
+  }
+
+  closed(socket, code) {
+    if (this.place?.socket === socket && [1000, 1001, 1005].includes(code)) {
+      this.place = null;
+    }
+  }
+
+  send(message) {
+    const { place } = this;
+    if (counts(message)) {
+      place.sent += 1;
+      place.kept.push({ number: place.sent, message });
+    }
+    if (!this.deaf) {
+      place.socket.hear(message);
+    }
+  }
+
+  ack() {
+    this.send({ type: 'ack', got: this.place.got });
+  }
+
+  /* The connection breaks; the place stays. */
+  cut(code = 1006) {
+    this.socket.end(code);
+    return settle();
+  }
+}
+
+function counts({ type, call, room }) {
+  return type !== 'call' && (call !== undefined || room !== undefined);
+}
+
 class FakeConnection extends EventTarget {
   static made = [];
 
@@ -191,4 +376,5 @@ class FakeStream {
 Object.assign(globalThis, { RTCPeerConnection: FakeConnection,
                             MediaStream: FakeStream });
 
-module.exports = { load, startClock, settle, FakeSignal, FakeConnection };
+module.exports = { load, startClock, settle, FakeSignal, FakeServer,
+                   FakeConnection };
