@@ -84,7 +84,8 @@ wsig_status_text(wsig_zone_t *zone, char **text, size_t *size)
     int i, j;
 
     wsig_status_numbers(zone, &numbers);
-    wsig_put_gauge(&out, "peers", "Peers that have joined", numbers.peers);
+    wsig_put_gauge(&out, "peers", "Peers that have joined, lost ones included",
+                   numbers.peers);
     wsig_put_gauge(&out, "peers_max", "Peers that the zone has room for",
                    numbers.peers_max);
     wsig_put_gauge(&out, "calls_ringing", "Calls that ring",

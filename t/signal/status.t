@@ -8,6 +8,7 @@ const assert = require('assert');
 const { scenarios } = require('../lib/scenarios');
 const { Native } = require('../lib/client');
 const { answered, ended } = require('../lib/call');
+const { until } = require('../lib/server');
 const { get } = require('../lib/web');
 
 /* {sample: value} and {metric: type} of the text; throws where it is no text
@@ -56,6 +57,12 @@ const typeOf = (types, sample) => types[sample.replace(/\{.*/, '')];
 const grown = (before, after, type, n) => Object.keys(after.samples).filter(
   (sample) => typeOf(after.types, sample) === type
     && after.samples[sample] - (before.samples[sample] || 0) === n);
+
+/* By how much these grew. */
+const gains = (before, after) => ['peers', 'resumes_total',
+  'resumes_lost_total', 'goodbyes_total'].map((name) =>
+  after.samples[`webrtc_signal_${name}`]
+    - before.samples[`webrtc_signal_${name}`]);
 
 scenarios({ settings: { rate: '0' } }, {
   async 'it is what Prometheus reads, and not empty'(c) {
@@ -126,6 +133,24 @@ scenarios({ settings: { rate: '0' } }, {
     }
   },
 
+  async 'who comes back is counted, and whether texts were lost'(c) {
+    const alice = await c.native('alice');
+    const first = await read(c);
+    await alice.cut();
+    const away = await read(c);
+    assert.deepEqual(gains(first, away), [0, 0, 0, 0], 'away');
+    const again = await c.again(alice);
+    assert.equal(again.welcome.resumed, true);
+    const back = await read(c);
+    assert.deepEqual(gains(first, back), [0, 1, 0, 0], 'back');
+    const wrong = await c.again(again, {}, { got: 7 }); // more than were sent
+    assert.equal(wrong.welcome.lost, true);
+    assert.deepEqual(gains(first, await read(c)), [0, 2, 1, 0], 'lost');
+    const stranger = await c.native('bob', {}, { resume: 'unknown' });
+    assert.equal(stranger.welcome.resumed, false);
+    assert.deepEqual(gains(first, await read(c)), [1, 2, 1, 0], 'a newcomer');
+  },
+
   async 'it is read only, and not stored'(c) {
     assert.equal((await get(c.web, '/webrtc/status',
                             { method: 'POST' })).status, 405);
@@ -134,5 +159,20 @@ scenarios({ settings: { rate: '0' } }, {
     await c.native('somebody');
     const { body } = await get(c.web, '/webrtc/status');
     assert(!body.includes('somebody'), 'no names');
+  },
+});
+
+scenarios({ schemes: ['ws'], fresh: true }, {
+  async 'goodbyes are counted, of workers that have gone too'(c) {
+    const alice = await c.native('alice');
+    const bob = await c.native('bob', { off: alice.worker });
+    const before = await read(c);
+    await c.server.reload();
+    await Promise.all([alice.goodbye(), bob.goodbye()]);
+    const [alice2, bob2] = [await c.again(alice), await c.again(bob)];
+    assert(alice2.welcome.resumed && bob2.welcome.resumed);
+    await until(() => c.server.workers('old').length === 0, 10000,
+                'the end of the old workers');
+    assert.deepEqual(gains(before, await read(c)), [0, 2, 0, 2]);
   },
 });
