@@ -130,8 +130,8 @@ build/tsan/t/%: build/o/tsan/t/shared/%.o $(HELP:%.c=build/o/tsan/%.o) \
 	@mkdir -p $(@D)
 	@$(CC) -fsanitize=thread -o $@ $^ $(WRAP) $(LIBS)
 
-tsan: build/tsan/t/threads
-	$<
+tsan: build/tsan/t/threads build/tsan/t/movers
+	for test in $^; do $$test || exit 1; done
 
 .SECONDARY:
 

@@ -29,7 +29,8 @@ typedef enum {
 /* Records start at multiples of 8 and may wrap around the ring's end. */
 typedef struct wsig_record_s {
     uint32_t size; /* of the body */
-    uint32_t kind;
+    uint16_t kind;
+    uint16_t copy; /* 1: the sender has it, too; not to be passed on */
     wsig_address_t to;
     uint64_t call;       /* or room; of a piece: how many bytes follow it */
     wsig_address_t from; /* of a probe or take: the newcomer's serial, locally;

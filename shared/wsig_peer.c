@@ -433,7 +433,7 @@ wsig_peer_attend(wsig_peer_t *peer, wsig_time_t now)
     }
     if (peer->displaced) {
         peer->displaced = false;
-        if ((wsig_peer_is_placed(peer) || peer->stage == WSIG_STAGE_MOVED) &&
+        if (wsig_peer_is_placed(peer) &&
             (wsig_registry_get(peer->worker->zone, peer->address, &slot) !=
                  WSIG_OK ||
              !wsig_slot_is_of(&slot, wsig_worker_self(peer->worker)))) {
@@ -569,7 +569,7 @@ wsig_peer_leave(wsig_peer_t *peer, wsig_time_t now)
 void
 wsig_peer_step_out(wsig_peer_t *peer)
 {
-    if (wsig_peer_is_placed(peer) || peer->stage == WSIG_STAGE_MOVED) {
+    if (wsig_peer_is_placed(peer)) {
         wsig_table_remove(&peer->worker->by_slot, &peer->node);
     }
     if (peer->stage == WSIG_STAGE_JOINED) {
@@ -794,12 +794,6 @@ wsig_peer_due(wsig_peer_t *peer, wsig_time_t now)
         break;
     case WSIG_STAGE_LOST:
         wsig_peer_due_lost(peer, now);
-        break;
-    case WSIG_STAGE_MOVED:
-        if (now.mono >= peer->until) {
-            wsig_peer_step_out(peer); /* its place is looked after */
-            wsig_peer_end(peer);
-        }
         break;
     case WSIG_STAGE_CLOSING:
         if (now.mono >= peer->until) {

@@ -4,7 +4,7 @@
  *   HELLO --> CLAIMING ---> JOINED ----------> CLOSING --> DEAD
  *     |   \                 ^  |                  ^          ^
  *     |    +-> RETURNING --+   +- - > LOST ------ | ---------+
- *     |                                 + > MOVED | ---------+
+ *     |                                           |
  *     +-------------------------------------------+
  *
  * In CLAIMING the name it wants is held by a guest who is asked whether he is
@@ -13,9 +13,10 @@
  * are freed at the end of the entry point.
  *
  * A peer whose connection ends and who may come back leaves another one behind,
- * which is LOST: it has no connection, but place and session.  When it comes
- * back on another worker, what is left here is MOVED: it passes on what still
- * comes here, until the registry names the other worker.
+ * which is LOST: it has no connection, but place and session.  While it comes
+ * back on another worker that has a copy of the session; what comes for the
+ * peer is passed on there as well, until the registry names that worker, and
+ * what is left here has nothing any more.
  */
 
 #ifndef WSIG_PEER_H
@@ -36,7 +37,6 @@ typedef enum {
     WSIG_STAGE_RETURNING,
     WSIG_STAGE_JOINED,
     WSIG_STAGE_LOST,
-    WSIG_STAGE_MOVED,
     WSIG_STAGE_CLOSING,
     WSIG_STAGE_DEAD
 } wsig_stage_t;
@@ -60,11 +60,12 @@ typedef struct wsig_probe_s {
     wsig_owner_t by;
 } wsig_probe_t;
 
-/* It has shown a token, or this is what it left when it moved. */
+/* It has shown a token; or, of a LOST one, who else has. */
 typedef struct wsig_return_s {
     wsig_address_t place;
     wsig_shown_t shown; /* token 0: it is of no use */
-    wsig_owner_t other; /* worker that was asked for the session, or has it */
+    wsig_owner_t other; /* worker that was asked for the session, or got it */
+    int64_t since;      /* when it got it */
     uint64_t got;       /* counted texts, it says */
     bool watches;       /* it said what it watches */
     bool back;          /* it has its place */

@@ -11,22 +11,29 @@
  * one who comes back: so a worker that dies on the way, or hangs and wakes up,
  * changes nothing but that the session is lost.
  *
- * The worker that gives a session away sends it in pieces, and behind them what
- * else comes for that peer, until the registry names the other one.
+ * The worker that has the session sends a copy in pieces, and behind them what
+ * else comes for that peer.  It keeps its own until the registry names another:
+ * whoever asked may be gone when the copy arrives.
  */
 
 #define RETURN_WAIT 2600 /* ms for the session; then it is lost */
-#define MOVED_WAIT 3000  /* ms that what is left of one who moved is kept */
+#define HANDED_WAIT                                                            \
+    300 /* ms for the other to take it, before one may ask anew */
 #define PIECE (32 * 1024)
 
 static void wsig_peer_take_place(wsig_peer_t *peer, wsig_owner_t from,
                                  wsig_parcel_t *parcel, wsig_time_t now);
+static void wsig_peer_clear_place(wsig_worker_t *worker, wsig_address_t place,
+                                  wsig_time_t now);
 static void wsig_peer_overtaken(wsig_peer_t *peer, wsig_time_t now);
 static void wsig_peer_too_late(wsig_peer_t *peer, wsig_time_t now);
 static wsig_peer_t *wsig_peer_detach(wsig_peer_t *peer, wsig_time_t now);
 static void wsig_parcel_take(wsig_parcel_t *parcel, wsig_peer_t *from);
 static void wsig_parcel_free(wsig_parcel_t *parcel);
-static void wsig_parcel_write(wsig_buffer_t *out, const wsig_parcel_t *parcel);
+static void wsig_peer_post_pieces(wsig_worker_t *worker,
+                                  const wsig_record_t *take,
+                                  const wsig_buffer_t *parcel, wsig_time_t now);
+static void wsig_parcel_write(wsig_buffer_t *out, const wsig_peer_t *peer);
 static bool wsig_parcel_read(wsig_parcel_t *parcel, wsig_text_t bytes);
 
 void
@@ -169,6 +176,7 @@ wsig_peer_take_place(wsig_peer_t *peer, wsig_owner_t from,
         }
         return;
     }
+    wsig_peer_clear_place(worker, ticket->place, now);
     ticket->back = true;
     ticket->lost = parcel == NULL;
     peer->address = ticket->place;
@@ -197,6 +205,25 @@ wsig_peer_take_place(wsig_peer_t *peer, wsig_owner_t from,
         wsig_worker_count(worker, WSIG_COUNT_RESUMES);
     }
     wsig_peer_join(peer, now);
+}
+
+/* What is left here of earlier times in this place, which did not notice yet
+ * that it was another worker's in between. */
+static void
+wsig_peer_clear_place(wsig_worker_t *worker, wsig_address_t place,
+                      wsig_time_t now)
+{
+    wsig_peer_t *old;
+
+    while ((old = wsig_worker_find(worker, place)) != NULL) {
+        wsig_peer_step_out(old);
+        if (old->connection != NULL) {
+            wsig_peer_shut(old, 4410, "its place was taken with its token",
+                           now);
+        } else {
+            wsig_peer_end(old);
+        }
+    }
 }
 
 /* The token is of no use any more: it is a newcomer like others. */
@@ -314,45 +341,50 @@ wsig_peer_hand_over(wsig_peer_t *peer, const wsig_record_t *record,
                     wsig_time_t now)
 {
     wsig_worker_t *worker = peer->worker;
-    wsig_record_t piece = {.kind = WSIG_RECORD_SESSION};
-    wsig_parcel_t parcel = {0};
     wsig_buffer_t out = {0};
     wsig_slot_t slot;
-    size_t at;
 
     if (wsig_registry_get(worker->zone, peer->address, &slot) != WSIG_OK ||
+        !wsig_slot_is_of(&slot, wsig_worker_self(worker)) ||
         slot.token != record->number) {
-        return; /* the other finds out by himself */
+        return; /* who asks finds out by himself */
     }
     if (peer->stage == WSIG_STAGE_JOINED) {
         peer = wsig_peer_detach(peer, now);
-        if (peer == NULL) {
-            return; /* he asks again, and hears that there is nothing */
-        }
     }
-    peer->ticket = calloc(1, sizeof(*peer->ticket));
-    wsig_parcel_take(&parcel, peer);
-    wsig_parcel_write(&out, &parcel);
-    wsig_parcel_free(&parcel);
-    if (peer->ticket == NULL || out.failed) {
-        wsig_peer_step_out(peer);
-        wsig_peer_end(peer);
-        free(out.data);
-        return;
+    if (peer == NULL || (peer->ticket != NULL &&
+                         now.mono < peer->ticket->since + HANDED_WAIT)) {
+        return; /* he asks again */
     }
-    peer->ticket->other = record->by;
-    peer->stage = WSIG_STAGE_MOVED;
-    peer->until = now.mono + MOVED_WAIT;
-    wsig_peer_schedule(peer, now);
-    piece.to.slot = record->from.slot;
-    piece.by = wsig_worker_self(worker);
-    for (at = 0; at < out.size; at += piece.size) {
-        piece.number = (uint32_t) at;
-        piece.size = (uint32_t) (out.size - at < PIECE ? out.size - at : PIECE);
-        piece.call = out.size - at - piece.size;
-        (void) wsig_worker_post(worker, record->by, &piece, out.data + at, now);
+    if (peer->ticket == NULL) {
+        peer->ticket = calloc(1, sizeof(*peer->ticket));
+    }
+    wsig_parcel_write(&out, peer);
+    if (peer->ticket != NULL && !out.failed) {
+        peer->ticket->other = record->by;
+        peer->ticket->since = now.mono;
+        wsig_peer_post_pieces(worker, record, &out, now);
     }
     free(out.data);
+}
+
+static void
+wsig_peer_post_pieces(wsig_worker_t *worker, const wsig_record_t *take,
+                      const wsig_buffer_t *parcel, wsig_time_t now)
+{
+    wsig_record_t piece = {.kind = WSIG_RECORD_SESSION,
+                           .to = take->from,
+                           .by = wsig_worker_self(worker)};
+    size_t at, left;
+
+    for (at = 0; at < parcel->size; at += piece.size) {
+        left = parcel->size - at;
+        piece.number = (uint32_t) at;
+        piece.size = (uint32_t) (left < PIECE ? left : PIECE);
+        piece.call = left - piece.size;
+        (void) wsig_worker_post(worker, take->by, &piece, parcel->data + at,
+                                now);
+    }
 }
 
 static void
@@ -375,21 +407,21 @@ wsig_parcel_free(wsig_parcel_t *parcel)
 /* One byte tells what it watches, one whether there is a session; a list of
  * names is their number, sizes and bytes; the session is the rest. */
 static void
-wsig_parcel_write(wsig_buffer_t *out, const wsig_parcel_t *parcel)
+wsig_parcel_write(wsig_buffer_t *out, const wsig_peer_t *peer)
 {
-    const uint8_t head[] = {(uint8_t) parcel->watch, parcel->session != NULL};
-    uint32_t n = parcel->names != NULL ? parcel->names->n : 0, i;
+    const uint8_t head[] = {peer->watch, peer->session != NULL};
+    uint32_t n = peer->names != NULL ? peer->names->n : 0, i;
     uint8_t size;
 
     wsig_put(out, head, sizeof(head));
     wsig_put(out, &n, sizeof(n));
     for (i = 0; i < n; i++) {
-        size = (uint8_t) parcel->names->names[i].size;
+        size = (uint8_t) peer->names->names[i].size;
         wsig_put(out, &size, 1);
-        wsig_put(out, parcel->names->names[i].data, size);
+        wsig_put(out, peer->names->names[i].data, size);
     }
-    if (parcel->session != NULL) {
-        wsig_session_write(out, parcel->session);
+    if (peer->session != NULL) {
+        wsig_session_write(out, peer->session);
     }
 }
 

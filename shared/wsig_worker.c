@@ -40,8 +40,6 @@ static void wsig_worker_receive(wsig_worker_t *worker,
                                 const wsig_record_t *record, const char *body,
                                 wsig_time_t now);
 static void wsig_worker_moved(void *ctx, uint32_t slot);
-static wsig_peer_t *wsig_worker_at(const wsig_worker_t *worker,
-                                   wsig_address_t address);
 static void wsig_worker_close_some(wsig_worker_t *worker, size_t n,
                                    uint16_t code, const char *why,
                                    wsig_time_t now);
@@ -454,14 +452,13 @@ wsig_worker_answer(wsig_worker_t *worker, const wsig_record_t *record,
     }
 }
 
-/* For a peer that is not here: it has moved, is about to, or has left.  (Who
- * wants a session follows the registry by himself.) */
+/* For a peer that is not here: it has moved, or left.  (Who wants a session
+ * follows the registry by himself.) */
 static void
 wsig_worker_pass_on(wsig_worker_t *worker, const wsig_record_t *record,
                     const char *body, wsig_time_t now)
 {
-    const wsig_peer_t *moved = wsig_worker_at(worker, record->to);
-    wsig_owner_t to, self = wsig_worker_self(worker);
+    wsig_owner_t self = wsig_worker_self(worker);
     wsig_record_t nothing = {
         .kind = WSIG_RECORD_NOTHING, .to = record->from, .by = self};
     wsig_slot_t slot;
@@ -469,18 +466,13 @@ wsig_worker_pass_on(wsig_worker_t *worker, const wsig_record_t *record,
     if (wsig_registry_get(worker->zone, record->to, &slot) != WSIG_OK) {
         return;
     }
-    to = (wsig_owner_t){slot.worker, slot.epoch};
-    if (wsig_slot_is_of(&slot, self) && moved != NULL &&
-        wsig_place_lives(worker->zone, moved->ticket->other.worker,
-                         moved->ticket->other.epoch)) {
-        to = moved->ticket->other;
-    }
-    if (record->kind != WSIG_RECORD_TAKE) {
-        if (to.worker != self.worker || to.epoch != self.epoch) {
-            (void) wsig_worker_post(worker, to, record, body, now);
+    if (record->kind == WSIG_RECORD_TAKE) {
+        if (wsig_slot_is_of(&slot, self)) {
+            (void) wsig_worker_post(worker, record->by, &nothing, NULL, now);
         }
-    } else if (to.worker == self.worker && to.epoch == self.epoch) {
-        (void) wsig_worker_post(worker, record->by, &nothing, NULL, now);
+    } else if (!wsig_slot_is_of(&slot, self)) {
+        (void) wsig_worker_post(worker, (wsig_owner_t){slot.worker, slot.epoch},
+                                record, body, now);
     }
 }
 
@@ -488,6 +480,7 @@ static void
 wsig_worker_receive(wsig_worker_t *worker, const wsig_record_t *record,
                     const char *body, wsig_time_t now)
 {
+    wsig_record_t copy;
     wsig_frame_t *frame;
     wsig_peer_t *peer;
 
@@ -499,8 +492,15 @@ wsig_worker_receive(wsig_worker_t *worker, const wsig_record_t *record,
     }
     peer = wsig_worker_find(worker, record->to);
     if (peer == NULL) {
-        wsig_worker_pass_on(worker, record, body, now);
+        if (!record->copy) {
+            wsig_worker_pass_on(worker, record, body, now);
+        }
         return;
+    }
+    if (peer->ticket != NULL && record->kind != WSIG_RECORD_TAKE) {
+        copy = *record;
+        copy.copy = 1;
+        (void) wsig_worker_post(worker, peer->ticket->other, &copy, body, now);
     }
     switch (record->kind) {
     case WSIG_RECORD_TEXT:
@@ -525,9 +525,8 @@ wsig_worker_receive(wsig_worker_t *worker, const wsig_record_t *record,
     }
 }
 
-/* The local peer of an address, also one that has moved. */
-static wsig_peer_t *
-wsig_worker_at(const wsig_worker_t *worker, wsig_address_t address)
+wsig_peer_t *
+wsig_worker_find(const wsig_worker_t *worker, wsig_address_t address)
 {
     wsig_node_t *node = NULL;
     wsig_peer_t *peer;
@@ -540,14 +539,6 @@ wsig_worker_at(const wsig_worker_t *worker, wsig_address_t address)
         }
     }
     return NULL;
-}
-
-wsig_peer_t *
-wsig_worker_find(const wsig_worker_t *worker, wsig_address_t address)
-{
-    wsig_peer_t *peer = wsig_worker_at(worker, address);
-
-    return peer != NULL && peer->stage != WSIG_STAGE_MOVED ? peer : NULL;
 }
 
 /* A slot has changed: whoever of ours had it may have lost it. */
@@ -613,10 +604,10 @@ wsig_worker_text(wsig_peer_t *from, wsig_record_t *record, wsig_frame_t *frame,
     wsig_owner_t to = {0, 0};
     int rc = WSIG_OK;
 
-    if (peer != NULL) {
+    record->size = (uint32_t) text.size;
+    if (peer != NULL && peer->stage == WSIG_STAGE_JOINED) {
         wsig_dialect(peer)->deliver(peer, record, frame, now);
     } else {
-        record->size = (uint32_t) text.size;
         rc = wsig_worker_send(worker, record, text.data, &to, now);
         if (rc == WSIG_OK) {
             if (from->behind == 0 ||
