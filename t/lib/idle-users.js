@@ -17,7 +17,9 @@ const AT_ONCE = 100; // handshakes
 
 const [base, count, prefix] = process.argv.slice(2);
 const url = new URL(base);
+const sockets = new Set();
 let lost = 0;
+let leaving = false;
 
 function open(name) {
   return new Promise((resolve, reject) => {
@@ -47,13 +49,17 @@ function open(name) {
       head = Buffer.concat([head, data]);
       if (head.includes('"type":"welcome"')) {
         welcomed = true;
+        sockets.add(socket);
         head = null;
         resolve();
       }
     });
     socket.on('error', () => {});
     socket.on('close', () => {
-      if (welcomed) {
+      sockets.delete(socket);
+      if (leaving) {
+        leave();
+      } else if (welcomed) {
         process.send({ lost: ++lost });
       } else {
         reject(new Error(`${name}: ${head.toString().slice(0, 200)}`));
@@ -70,6 +76,17 @@ async function openAll() {
   process.send({ ready: Number(count) });
 }
 
-process.on('message', () => process.exit(0));
+/* Gone for good: who is only lost keeps name and place. */
+function leave() {
+  if (!leaving) {
+    leaving = true;
+    sockets.forEach((socket) => socket.write(frame({ opcode: 8 })));
+  }
+  if (sockets.size === 0) {
+    process.exit(0);
+  }
+}
+
+process.on('message', leave);
 process.on('disconnect', () => process.exit(0));
 openAll().catch((error) => process.send({ failed: error.message }));

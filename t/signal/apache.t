@@ -105,7 +105,9 @@ async function callers(c, name, seen, going) {
   }
 }
 
-scenarios({ ...apache, drain: '1s', ms: 120000 }, {
+/* (Without resume: survive.t has restarts that nobody feels.) */
+scenarios({ ...apache, settings: { rate: '0', resume: '0' }, drain: '1s',
+            ms: 120000 }, {
   async 'twenty graceful restarts under calls and GETs'(c) {
     const s = c.server;
     const stop = visitors(c, 3);

@@ -14,6 +14,8 @@ const MEMBERS = '/members/signal'; // logs in
 const QUICK = '/quick/signal';     // rings for one second
 const GUESTS = '/guests/signal';   // guests may call proved names
 const CLOSED = '/closed/signal';   // no guests
+const FRAIL = '/frail/signal';     // no resume: who is lost is gone
+const FRAIL_MEMBERS = '/frail-members/signal';
 
 const options = {
   settings: { rate: '0' },
@@ -21,6 +23,9 @@ const options = {
   locations: {
     [MEMBERS]: { kind: 'signal', auth: true,
                  settings: { identity: 'remote_user' } },
+    [FRAIL]: { kind: 'signal', settings: { resume: '0' } },
+    [FRAIL_MEMBERS]: { kind: 'signal', auth: true,
+                       settings: { identity: 'remote_user', resume: '0' } },
     [QUICK]: { kind: 'signal', settings: { ring_timeout: '1s' } },
     [GUESTS]: { kind: 'signal', settings: { guests: 'call' } },
     [CLOSED]: { kind: 'signal', settings: { identity: 'remote_user' } },
@@ -292,7 +297,7 @@ const rows = {
 
   async 'the caller is lost while it rings'(c, where) {
     const bob = await c.native('bob');
-    const alice = await c.native('alice', where(bob));
+    const alice = await c.native('alice', { path: FRAIL, ...where(bob) });
     const call = await ring(alice, bob);
     await alice.cut();
     await ended(bob, call, 'gone');
@@ -303,7 +308,7 @@ const rows = {
     const alice = await c.native('alice');
     for (const leave of [(bob) => bob.send({ type: 'bye' }),
                          (bob) => bob.close(), (bob) => bob.cut()]) {
-      const bob = await c.native('bob', where(alice));
+      const bob = await c.native('bob', { path: FRAIL, ...where(alice) });
       const call = await ring(alice, bob);
       await leave(bob);
       await ended(alice, call, 'unreachable');
@@ -347,7 +352,7 @@ const rows = {
       ['gone', (bob) => bob.cut()],
     ]) {
       for (const caller of [true, false]) {
-        const bob = await c.native('bob', where(alice));
+        const bob = await c.native('bob', { path: FRAIL, ...where(alice) });
         const call = await (caller ? answered(bob, alice)
                                    : answered(alice, bob));
         await leave(bob, call);
@@ -572,8 +577,9 @@ const rows = {
 
   async 'the last of the devices leaves while the first still rings'(c, where) {
     const alice = await member(c, 'alice');
-    const phone = await member(c, 'bob');
-    const desk = await member(c, 'bob', where(phone));
+    const phone = await member(c, 'bob', { path: FRAIL_MEMBERS });
+    const desk = await member(c, 'bob', { path: FRAIL_MEMBERS,
+                                          ...where(phone) });
     const { call } = await alice.ask({ type: 'call', to: 'bob' }, 'calling');
     await phone.next('ring');
     await desk.next('ring');

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 'use strict';
 /*
- * Workers come and go: reload, a killed worker, the end.
+ * Workers come and go: reload, a killed worker, the end.  Here users are gone
+ * with their connection; resume.t has those who come again.
  */
 
 const assert = require('assert');
@@ -14,7 +15,9 @@ const { sleep, startServer, until } = require('../lib/server');
 
 const seconds = (start) => (Date.now() - start) / 1000;
 
-scenarios({ settings: { rate: '0' }, fresh: true, ms: 40000 }, {
+const settings = { rate: '0', resume: '0' };
+
+scenarios({ settings, fresh: true, ms: 40000 }, {
   async 'reload: users stay, and old and new reach one another'(c) {
     const s = c.server;
     const alice = await c.native('alice');
@@ -284,7 +287,7 @@ scenarios({ settings: { rate: '0' }, fresh: true, ms: 40000 }, {
   },
 });
 
-scenarios({ settings: { rate: '0' }, fresh: true, drain: '4s' }, {
+scenarios({ settings, fresh: true, drain: '4s' }, {
   async 'after the drain time old users are closed with 1012'(c) {
     const s = c.server;
     const alice = await c.native('alice');
@@ -300,7 +303,7 @@ scenarios({ settings: { rate: '0' }, fresh: true, drain: '4s' }, {
   },
 });
 
-scenarios({ settings: { rate: '0' }, fresh: true, keepZone: true,
+scenarios({ settings, fresh: true, keepZone: true,
             schemes: ['ws'] }, {
   async 'a server that was killed as a whole starts anew, and empty'(c) {
     const s = c.server;

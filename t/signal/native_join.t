@@ -9,21 +9,26 @@ const { scenarios } = require('../lib/scenarios');
 const { Native } = require('../lib/client');
 const { sleep } = require('../lib/server');
 
+const OFF = '/off/signal'; // no resume
+
 async function greeted(c, message, options) {
   const client = await c.open(Native, options);
   client.send(message);
   return client;
 }
 
-scenarios({ settings: { max_message: '64k', rate: '0' } }, {
+scenarios({ settings: { max_message: '64k', rate: '0' },
+            locations: { [OFF]: { kind: 'signal', settings: { resume: '0' } } } }, {
   async 'the welcome says what the protocol says'(c) {
     const bob = await c.native('bob');
     const alice = await c.native('alice', { off: bob.worker });
-    const { peer, ice, ...rest } = alice.welcome;
+    const { peer, ice, resume, ...rest } = alice.welcome;
     assert.deepEqual(rest, {
       type: 'welcome', name: 'alice', verified: false, realm: 'localhost',
       users: [{ name: 'bob', state: 'free', verified: false }], count: 2,
-      calls: [], ping: 25, max_message: 65536, features: [] });
+      calls: [], resume_window: 15, ping: 25, max_message: 65536,
+      features: ['rooms', 'resume'] });
+    assert.match(resume, /^[\w-]{22,}$/);
     assert.match(peer, /^p./);
     assert.notEqual(peer, bob.welcome.peer);
     assert(Array.isArray(ice.iceServers));
@@ -177,9 +182,9 @@ scenarios({ settings: { max_message: '64k', rate: '0' } }, {
     }
   },
 
-  async 'a lost peer is gone at once'(c) {
+  async 'without resume a lost peer is gone at once'(c) {
     const bob = await c.native('bob');
-    const alice = await c.native('alice', { off: bob.worker });
+    const alice = await c.native('alice', { off: bob.worker, path: OFF });
     await bob.shows({ alice: 'free' });
     await alice.cut();
     await bob.shows({ alice: null }, 2000);
@@ -215,16 +220,17 @@ scenarios({ settings: { max_message: '64k', rate: '0' } }, {
   },
 
   async 'a binary frame closes with 1003, a long text with 1009'(c) {
-    let alice = await c.native('alice');
+    let alice = await c.native('alice', { path: OFF });
     alice.socket.send(Buffer.from('{}'), { binary: true });
     await alice.ends(1003);
-    alice = await c.native('alice');
+    alice = await c.native('alice', { path: OFF });
     alice.send('x'.repeat(65537));
     await alice.ends(1009);
   },
 });
 
-scenarios({ settings: { hello_timeout: '1s', ping: '7s', max_message: '2k' } }, {
+scenarios({ settings: { hello_timeout: '1s', ping: '7s', max_message: '2k',
+                        resume: '3s' } }, {
   async 'who says nothing is closed with 4408'(c) {
     const silent = await c.open(Native);
     const alice = await c.native('alice');
@@ -236,6 +242,7 @@ scenarios({ settings: { hello_timeout: '1s', ping: '7s', max_message: '2k' } }, 
   async 'the welcome and the limit follow the settings'(c) {
     const alice = await c.native('alice');
     assert.equal(alice.welcome.ping, 7);
+    assert.equal(alice.welcome.resume_window, 3);
     assert.equal(alice.welcome.max_message, 2048);
     const text = (size) => {
       const empty = JSON.stringify({ type: 'ice', x: '' });
@@ -244,5 +251,6 @@ scenarios({ settings: { hello_timeout: '1s', ping: '7s', max_message: '2k' } }, 
     await alice.ask(text(2048), 'ice');
     alice.send(text(2049));
     await alice.ends(1009);
+    assert.equal((await c.again(alice)).welcome.resumed, true);
   },
 });

@@ -18,6 +18,7 @@ const { sleep } = require('../lib/server');
 const RUNS = Number(process.env.WSIG_RACES || 100);
 const MEMBERS = '/members/signal';
 const QUICK = '/quick/signal';
+const OFF = '/off/signal';
 
 /* A user who writes down all that arrives, by call. */
 class Racer extends Native {
@@ -188,6 +189,7 @@ const options = {
     [MEMBERS]: { kind: 'signal', auth: true,
                  settings: { identity: 'remote_user' } },
     [QUICK]: { kind: 'signal', settings: { ring_timeout: '1s' } },
+    [OFF]: { kind: 'signal', settings: { resume: '0' } }, // lost at once
   },
   connections: 4096,
   ms: 60000,
@@ -335,7 +337,7 @@ scenarios(options, {
       answered: /^ring,accepted,ended gone$/,
     });
     for (let i = 0; i < RUNS; i++) {
-      const alice = await racer(c, `alice ${i}`, { off: bob.worker });
+      const alice = await racer(c, `alice ${i}`, { off: bob.worker, path: OFF });
       const call = await rung(alice, bob);
       together(
         () => (i % 2 ? alice.send({ type: 'bye' }) : alice.socket.terminate()),
@@ -354,7 +356,7 @@ scenarios(options, {
       cancelled: /^calling$/,
     });
     for (let i = 0; i < RUNS; i++) {
-      const bob = await racer(c, `bob ${i}`, { off: alice.worker });
+      const bob = await racer(c, `bob ${i}`, { off: alice.worker, path: OFF });
       const call = await rung(alice, bob);
       together(
         () => (i % 2 ? bob.send({ type: 'bye' }) : bob.socket.terminate()),
@@ -377,7 +379,7 @@ scenarios(options, {
       'it rang': /^calling \| ended unreachable$/,
     });
     for (let i = 0; i < RUNS; i++) {
-      const bob = await racer(c, `bob ${i}`, { off: alice.worker });
+      const bob = await racer(c, `bob ${i}`, { off: alice.worker, path: OFF });
       const ref = `leave ${i}`;
       together(
         () => (i % 2 ? bob.send({ type: 'bye' }) : bob.socket.terminate()),

@@ -26,9 +26,10 @@ scenarios({ settings: { ice_server: 'turn:turn.test:3478', ping: '1s',
     });
 
     // native, with its errors
-    const alice = await c.native('alice');
+    let alice = await c.native('alice');
     const bob = await c.native('bob', { off: alice.worker });
     remember(alice.welcome.ice);
+    words.add(alice.welcome.resume);
     remember(await bob.ask({ type: 'ice' }, 'ice'));
     remember(JSON.parse((await get(c.web, '/webrtc/ice')).body));
     const { call } = await alice.ask({ type: 'call', to: 'bob',
@@ -53,6 +54,13 @@ scenarios({ settings: { ice_server: 'turn:turn.test:3478', ping: '1s',
     }
     alice.send({ type: 'signal', call, data: MARK.repeat(1000) });
     await alice.ends(1009);
+    alice = await c.again(alice, { off: alice.worker });
+    words.add(alice.welcome.resume);
+    await c.open(Native).then((eve) => {
+      eve.send({ type: 'hello', resume: `${MARK}-token`, name: 'eve', got: 1 });
+      return eve.next('welcome');
+    });
+    alice.send({ type: 'hangup', call });
     await bob.next('ended');
 
     // the article's, with its refusals
