@@ -84,7 +84,7 @@ typedef struct wsig_parcel_s {
 } wsig_parcel_t;
 
 /* In order of size, and without what is not there while it is idle: so it
- * takes 256 bytes of the heap. */
+ * takes 272 bytes of the heap. */
 struct wsig_peer_s {
     wsig_worker_t *worker;
     void *connection;

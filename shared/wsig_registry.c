@@ -2,7 +2,8 @@
 
 #include "wsig_registry.h"
 
-#define ORPHAN_GRACE 5000         /* ms that a living worker is late at most */
+#define ORPHAN_GRACE 5000 /* ms that a living worker is late at most */
+#define ORPHAN_STEP 500   /* ms from one look at all to the next, at least */
 #define READ_ALL_AGAIN UINT32_MAX /* in the log: trust nothing you know */
 
 typedef struct {
@@ -277,12 +278,14 @@ wsig_registry_remove(wsig_zone_t *zone, wsig_address_t address,
     return rc;
 }
 
-/* Have the places of the lost looked through at this time, if not before. */
+/* Have the places of the lost looked through at this time, if not before; a
+ * little late, so that it is done for many at once. */
 static void
 wsig_orphans_expect(wsig_zone_t *zone, int64_t at)
 {
     int64_t before = atomic_load(&zone->shared->orphans_at);
 
+    at += ORPHAN_STEP - at % ORPHAN_STEP;
     while (at < before && !atomic_compare_exchange_weak(
                               &zone->shared->orphans_at, &before, at)) {
     }
