@@ -151,13 +151,20 @@ class Connection {
           }
           const value = check();
           if (value !== undefined) {
+            this.changed = () => {}; // before more comes in this same turn
             resolve(value);
           }
         };
-        this.changed = look;
+        this.changed = () => {
+          try {
+            look();
+          } catch (error) {
+            reject(error);
+          }
+        };
         timer = setTimeout(() => reject(new Error(
           `${what} within ${ms} ms`)), ms);
-        look();
+        this.changed();
       });
     } finally {
       clearTimeout(timer);

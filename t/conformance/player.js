@@ -50,7 +50,7 @@ class Player {
         continue;
       }
       try {
-        for (const who of [].concat(step.who)) {
+        for (const who of fill([].concat(step.who || ''), this.scope)) {
           await DEEDS[deedOf(step)].call(this, step, who);
         }
       } catch (error) {
