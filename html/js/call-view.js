@@ -165,6 +165,9 @@ function state(call) {
   if (call.state === 'connected' && !call.signalled) {
     return 'The line to the server is lost; the call goes on.';
   }
+  if (call.state === 'connected' && call.waiting) {
+    return 'The line to the server is being restored; the call goes on.';
+  }
   if (call.state === 'connected' && call.relayed !== undefined) {
     return call.relayed ? 'Connected through the relay' : 'Connected directly';
   }

@@ -22,6 +22,7 @@ import { Gathering, RELAY_TROUBLES, hasRelay, isRelayed } from './relay.js';
  *
  * @typedef {EventTarget & {
  *   connected: boolean,
+ *   keptFor: number,
  *   send: (message: any) => boolean,
  *   request: (message: any) => Promise<any>,
  *   iceServers: () => Promise<RTCIceServer[]>,
@@ -35,6 +36,9 @@ import { Gathering, RELAY_TROUBLES, hasRelay, isRelayed } from './relay.js';
 
 const CONNECT_TIME = 20000;
 const RECOVER_TIME = 20000;
+/* So much longer than the server keeps our place does a call that is not
+ * answered yet wait for the line: it sees the end of it later than we do. */
+const LINE_TIME = 5000;
 /* A call that is interrupted restarts ICE.  What is direct may come back by
  * itself; an allocation that a relay has lost does not. */
 const HICCUP_TIME = 3000;
@@ -64,6 +68,13 @@ export class Call extends EventTarget {
   #polite = false;
   /** Whether the server still knows this call. */
   #signalled = true;
+  /** Whether the line to the server is lost, and may come back. */
+  #waiting = false;
+  /** Whether a call without a way has waited for that once. */
+  #waited = false;
+  #restartWanted = false;
+  /** The number of our last offer. */
+  #offers = 0;
   /** @type {RTCPeerConnection | undefined} */
   #pc;
   /** @type {RTCDataChannel | undefined} */
@@ -86,6 +97,8 @@ export class Call extends EventTarget {
   #restartTimer;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #pathTimer;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #lineTimer;
   #listening = new AbortController();
 
   /**
@@ -111,8 +124,9 @@ export class Call extends EventTarget {
     for (const type of ['accepted', 'signal', 'ended', 'error']) {
       this.#hear(type, (detail) => this.#receive(type, detail));
     }
-    this.#hear('down', () => this.#unsignalled('lost'));
-    this.#hear('refused', () => this.#unsignalled('lost'));
+    this.#hear('down', () => this.#lineDown());
+    this.#hear('welcome', (welcome) => this.#lineUp(welcome));
+    this.#hear('gone', () => this.#unsignalled('lost'));
   }
 
   /**
@@ -136,6 +150,11 @@ export class Call extends EventTarget {
   /** Whether the server still carries this call's signals. */
   get signalled() {
     return this.#signalled;
+  }
+
+  /** Whether the line to the server is being restored. */
+  get waiting() {
+    return this.#waiting;
   }
 
   /**
@@ -174,8 +193,13 @@ export class Call extends EventTarget {
     this.#local = stream;
     this.#polite = true;
     if (this.state === 'ringing') {
-      this.#signal.send({ type: 'accept', call: this.#id, media: kinds(stream) });
+      this.#sendAccept(stream);
     }
+  }
+
+  /** @param {MediaStream} stream */
+  #sendAccept(stream) {
+    this.#signal.send({ type: 'accept', call: this.#id, media: kinds(stream) });
   }
 
   decline() {
@@ -241,6 +265,8 @@ export class Call extends EventTarget {
         if (GIVE_UPS.includes(detail.data?.gaveUp)) {
           /* At once: what comes next is their `hangup`. */
           this.#leave(this.#whyGiveUp(detail.data.gaveUp));
+        } else if (detail.data?.again) {
+          this.#later(() => this.#offerAgain());
         } else {
           this.#later(() => this.#negotiate(detail.data));
         }
@@ -262,13 +288,68 @@ export class Call extends EventTarget {
    * @param {string} reason
    */
   #unsignalled(reason) {
-    this.#signalled = false;
+    this.#signalled = this.#waiting = false;
     this.#servers?.stop(); /* without signals there are no restarts */
     const meant = ['hangup', 'declined'].includes(reason);
     if (meant || !this.#everConnected) {
       this.#end(reason);
     } else {
       this.#tellState();
+    }
+  }
+
+  #lineDown() {
+    if (!this.#signalled) {
+      return;
+    }
+    this.#waiting = true;
+    if (!this.#pc) {
+      const reason = this.state === 'ringing' && !this.#local ? 'missed' : 'lost';
+      this.#lineTimer ??= setTimeout(() => this.#leave(reason), this.#signal.keptFor + LINE_TIME);
+    }
+    this.#tellState();
+  }
+
+  /** @param {any} welcome */
+  #lineUp({ lost, calls }) {
+    const back = this.#waiting;
+    this.#waiting = this.#waited = false;
+    clearTimeout(this.#lineTimer);
+    this.#lineTimer = undefined;
+    if (back && this.#timer !== undefined) { /* what we wait for can go on now */
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+      this.#giveUpAfter(RECOVER_TIME);
+    }
+    if (lost && this.#signalled) {
+      this.#reconcile(calls);
+    } else if (back && (this.#restartWanted || this.state === 'interrupted')) {
+      this.#later(() => this.#restart());
+    }
+    this.#restartWanted = false;
+    this.#tellState();
+  }
+
+  /**
+   * Texts are lost: go on from what the server knows.
+   *
+   * @param {{call: string, state: 'calling' | 'ringing' | 'answered'}[]} calls
+   */
+  #reconcile(calls) {
+    if (this.#id === undefined) {
+      return; /* We dial, and that is asked again. */
+    }
+    const known = calls.find(({ call }) => call === this.#id);
+    if (!known) {
+      this.#unsignalled('gone');
+    } else if (known.state === 'ringing' && this.#local) {
+      this.#sendAccept(this.#local);
+    } else if (known.state === 'answered') {
+      const fresh = !this.#pc; /* What it offers will be the first. */
+      this.#receive('accepted', known);
+      if (this.#polite || !fresh) {
+        this.#later(() => this.#offerAgain());
+      }
     }
   }
 
@@ -323,14 +404,27 @@ export class Call extends EventTarget {
     try {
       this.#offering = true;
       await pc.setLocalDescription();
-      this.#post({ description: pc.localDescription });
+      this.#offers += 1;
+      this.#post({ description: pc.localDescription, offer: this.#offers });
     } finally {
       this.#offering = false;
     }
   }
 
-  /** @param {{description?: RTCSessionDescriptionInit, candidate?: RTCIceCandidateInit | null}} data */
-  async #negotiate({ description, candidate }) {
+  /** Descriptions are lost, perhaps.  The impolite side makes a new offer: one
+   * of the other's would be ignored while an old one of its own is open. */
+  async #offerAgain() {
+    if (this.#polite) {
+      this.#post({ again: true });
+    } else if (this.#pc) {
+      this.#gathering?.begin();
+      this.#pc.restartIce();
+      await this.#offer();
+    }
+  }
+
+  /** @param {{description?: RTCSessionDescriptionInit, offer?: number, candidate?: RTCIceCandidateInit | null}} data */
+  async #negotiate({ description, offer: number, candidate }) {
     const pc = this.#pc;
     if (!pc) {
       return;
@@ -340,8 +434,8 @@ export class Call extends EventTarget {
       return;
     }
     const offer = description.type === 'offer';
-    if (!offer && pc.signalingState !== 'have-local-offer') {
-      return; /* of nothing that we offer */
+    if (!offer && (pc.signalingState !== 'have-local-offer' || (number ?? this.#offers) !== this.#offers)) {
+      return; /* of nothing that we offer, or no longer */
     }
     const collision = offer && (this.#offering || pc.signalingState !== 'stable');
     this.#ignoring = collision && !this.#polite;
@@ -359,7 +453,7 @@ export class Call extends EventTarget {
         this.#join();
       }
       await pc.setLocalDescription();
-      this.#post({ description: pc.localDescription });
+      this.#post({ description: pc.localDescription, offer: number });
     }
   }
 
@@ -429,7 +523,9 @@ export class Call extends EventTarget {
   /** Look for a way again, until there is one or the time is over. */
   async #restart() {
     const pc = /** @type {RTCPeerConnection} */ (this.#pc);
-    if (this.#signalled && pc.connectionState !== 'connected') {
+    if (this.#waiting) {
+      this.#restartWanted = true;
+    } else if (this.#signalled && pc.connectionState !== 'connected') {
       this.#gathering?.begin();
       pc.restartIce();
       this.#restartAfter(RESTART_EVERY);
@@ -475,7 +571,17 @@ export class Call extends EventTarget {
 
   /** @param {number} time */
   #giveUpAfter(time) {
-    this.#timer ??= setTimeout(() => this.#giveUp(), time);
+    this.#timer ??= setTimeout(() => this.#timeIsUp(), time);
+  }
+
+  #timeIsUp() {
+    this.#timer = undefined;
+    if (this.#waiting && !this.#waited) {
+      this.#waited = true; /* A way may be found once there are signals. */
+      this.#giveUpAfter(this.#signal.keptFor);
+    } else {
+      this.#giveUp();
+    }
   }
 
   #giveUp() {
@@ -568,6 +674,7 @@ export class Call extends EventTarget {
     clearTimeout(this.#timer);
     clearTimeout(this.#restartTimer);
     clearTimeout(this.#pathTimer);
+    clearTimeout(this.#lineTimer);
     this.#servers?.stop();
     this.#listening.abort();
     this.state = 'ended';

@@ -30,9 +30,14 @@ const options = new URLSearchParams(location.search).has('relay')
 /** @type {Signal | undefined} */
 let signal;
 let welcomed = false;
+/** What is wrong with the line to the server. */
+let trouble = '';
 /** The call that is on: ours, or one that we answer.
  * @type {Call | undefined} */
 let current;
+/** One that is being answered, while camera and microphone are opened.
+ * @type {Call | undefined} */
+let answering;
 /** Calls that ring, the oldest first.
  * @type {{call: Call, media: string[], verified: boolean}[]} */
 let rings = [];
@@ -82,16 +87,17 @@ function join(name) {
   signal = opened;
   welcomed = false;
   say(status, '');
-  say(connection, '');
+  sayLine('');
   on(opened, 'welcome', enter);
   on(opened, 'users', showPeople);
   on(opened, 'ring', ring);
   on(opened, 'down', ({ code }) => {
-    say(connection, whyDown(code, welcomed));
+    sayLine(whyDown(code, welcomed));
     show();
   });
+  on(opened, 'lost', ({ calls }) => reconcile(calls));
   on(opened, 'refused', ({ reason }) => {
-    say(connection, whyRefused(reason, opened.name));
+    sayLine(whyRefused(reason, opened.name));
     signal = undefined;
     show();
     nameInput.focus();
@@ -106,7 +112,7 @@ function enter() {
   if (!verified) {
     localStorage.setItem(NAME_KEY, name);
   }
-  say(connection, '');
+  sayLine('');
   find('own-name').textContent = name;
   show();
 }
@@ -119,7 +125,7 @@ function leave() {
   signal = undefined;
   welcomed = false;
   say(status, '');
-  say(connection, '');
+  sayLine('');
   show();
   nameInput.focus();
 }
@@ -155,6 +161,27 @@ function ring(message) {
   showRing();
 }
 
+/**
+ * Texts are lost: ring for what rings and was not told, and hang up what the
+ * server still takes for a call of ours.
+ *
+ * @param {{call: string, state: string, with: string, media: string[]}[]} calls
+ */
+function reconcile(calls) {
+  const users = signal?.users;
+  const ours = [current, answering, ...rings.map((other) => other.call)];
+  for (const { call, state, with: from, media } of calls) {
+    if (ours.some((other) => other?.id === call)) {
+      continue; /* It has heard. */
+    }
+    if (state === 'ringing') {
+      ring({ call, from, media, verified: users?.get(from)?.verified ?? false });
+    } else if (!current || current.id) { /* else we dial just now: that one */
+      signal?.send({ type: 'hangup', call });
+    }
+  }
+}
+
 /** @param {{audio: boolean, video: boolean}} media */
 async function answer(media) {
   const next = rings.shift();
@@ -165,7 +192,11 @@ async function answer(media) {
   const { call } = next;
   /* one that the server has forgotten, but that still holds */
   current?.hangUp();
+  answering = call;
   const stream = await open(media);
+  if (answering === call) {
+    answering = undefined;
+  }
   if (!stream) {
     call.decline();
   } else if (call.state === 'ended') {
@@ -204,9 +235,11 @@ async function open(media) {
  */
 function begin(call, stream) {
   current = call;
+  on(call, 'state', showLine);
   on(call, 'ended', ({ reason }) => {
     closeMedia(stream);
     current = undefined;
+    showLine();
     say(status, whyEnded(reason, call.other));
     show();
   });
@@ -262,6 +295,17 @@ function showRing() {
   if (!ringDialog.open) {
     ringDialog.showModal();
   }
+}
+
+/** @param {string} text */
+function sayLine(text) {
+  trouble = text;
+  showLine();
+}
+
+/** A call that goes on without the server says so itself. */
+function showLine() {
+  say(connection, current?.state === 'connected' && current.waiting ? '' : trouble);
 }
 
 /**

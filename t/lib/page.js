@@ -70,6 +70,7 @@ class FakeSignal extends EventTarget {
   constructor() {
     super();
     this.connected = true;
+    this.keptFor = 15000;
     this.sent = [];
     this.iceFreshFor = 1e6;
     this.servers = [{ urls: 'turn:a.test', username: '1:a', credential: 'c' }];
