@@ -33,6 +33,8 @@ static const struct {
     {WSIG_TEXT("accept"), wsig_native_accept},
     {WSIG_TEXT("decline"), wsig_native_hangup},
     {WSIG_TEXT("hangup"), wsig_native_hangup},
+    {WSIG_TEXT("enter"), wsig_native_enter},
+    {WSIG_TEXT("leave"), wsig_native_leave},
     {WSIG_TEXT("watch"), wsig_native_watch},
     {WSIG_TEXT("lookup"), wsig_native_lookup},
     {WSIG_TEXT("state"), wsig_native_state},
@@ -164,6 +166,7 @@ wsig_native_due(wsig_peer_t *peer, wsig_time_t now)
     if (now.mono >= session->looked + WSIG_LOOK_EVERY) {
         session->looked = now.mono;
         wsig_native_look(peer, now);
+        wsig_native_look_rooms(peer, now);
     }
 }
 
@@ -404,7 +407,11 @@ static void
 wsig_native_noted(wsig_peer_t *peer, const wsig_record_t *record,
                   wsig_time_t now)
 {
-    wsig_native_note(peer, record->call, now);
+    if (record->kind == WSIG_RECORD_ROOM) {
+        wsig_native_note_room(peer, record->call, now);
+    } else {
+        wsig_native_note(peer, record->call, now);
+    }
 }
 
 static void

@@ -5,6 +5,7 @@
  *   wsig_native_text.c      texts read and written
  *   wsig_native_presence.c  lists and deltas
  *   wsig_native_call.c      calls and signals
+ *   wsig_native_room.c      rooms
  */
 
 #ifndef WSIG_NATIVE_H
@@ -96,6 +97,9 @@ uint64_t wsig_read_call(const wsig_value_t *value); /* 0: none */
 bool wsig_read_ref(wsig_said_t *said);              /* true if absent */
 bool wsig_read_media(const wsig_value_t *value, wsig_media_t *media);
 
+/* A member's peer, as wsig_put_peer_id writes it. */
+bool wsig_read_peer_id(const wsig_value_t *value, wsig_address_t *at);
+
 bool wsig_read_count(const wsig_value_t *value, uint64_t *n); /* whole */
 
 /* "all", "none" or a list of names, which is allocated.  WSIG_INVALID,
@@ -146,5 +150,26 @@ void wsig_native_arrive(wsig_peer_t *peer, wsig_flow_t *flow,
 
 /* Look at all calls. */
 void wsig_native_look(wsig_peer_t *peer, wsig_time_t now);
+
+/*
+ * Rooms.
+ */
+
+void wsig_native_enter(wsig_peer_t *peer, wsig_said_t *said, wsig_time_t now);
+void wsig_native_leave(wsig_peer_t *peer, wsig_said_t *said, wsig_time_t now);
+
+/* A signal with a room. */
+void wsig_native_signal_room(wsig_peer_t *peer, wsig_said_t *said,
+                             wsig_time_t now);
+
+/* Somebody says that a room has changed. */
+void wsig_native_note_room(wsig_peer_t *peer, uint64_t id, wsig_time_t now);
+
+/* A signal came from a member of a room. */
+void wsig_native_deliver_room(wsig_peer_t *peer, const wsig_record_t *record,
+                              wsig_frame_t *frame, wsig_time_t now);
+
+/* Look at all rooms. */
+void wsig_native_look_rooms(wsig_peer_t *peer, wsig_time_t now);
 
 #endif

@@ -414,6 +414,10 @@ wsig_native_signal(wsig_peer_t *peer, wsig_said_t *said, wsig_time_t now)
     wsig_address_t other;
     wsig_call_t call;
 
+    if (said->values[WSIG_ROOM].kind != WSIG_JSON_NONE) {
+        wsig_native_signal_room(peer, said, now);
+        return;
+    }
     if (said->values[WSIG_DATA].kind == WSIG_JSON_NONE) {
         wsig_native_bad(peer, said, "data is missing");
         return;
@@ -468,6 +472,10 @@ wsig_native_deliver(wsig_peer_t *peer, const wsig_record_t *record,
 {
     wsig_known_t *known = wsig_session_call(peer->session, record->call);
 
+    if (record->kind == WSIG_RECORD_ROOM_TEXT) {
+        wsig_native_deliver_room(peer, record, frame, now);
+        return;
+    }
     if (known != NULL && known->told != WSIG_TOLD_ANSWERED) {
         wsig_native_note(peer, record->call, now);
         known = wsig_session_call(peer->session, record->call);

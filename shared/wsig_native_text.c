@@ -38,6 +38,12 @@ wsig_is_string(const wsig_value_t *value)
     return value->kind == WSIG_JSON_STRING;
 }
 
+static void
+wsig_peer_id_text(wsig_address_t at, char text[WSIG_CALL_TEXT])
+{
+    snprintf(text, WSIG_CALL_TEXT, "p%x-%x", at.slot, at.generation);
+}
+
 uint64_t
 wsig_read_call(const wsig_value_t *value)
 {
@@ -53,6 +59,24 @@ wsig_read_call(const wsig_value_t *value)
     call = strtoull(size > 0 ? text + 1 : text, NULL, 16);
     snprintf(canonical, sizeof(canonical), "c%llx", (unsigned long long) call);
     return strcmp(text, canonical) == 0 ? call : 0;
+}
+
+bool
+wsig_read_peer_id(const wsig_value_t *value, wsig_address_t *at)
+{
+    char text[WSIG_CALL_TEXT], canonical[WSIG_CALL_TEXT];
+    size_t size;
+    char *end;
+
+    if (!wsig_is_string(value) || value->raw.size >= sizeof(text)) {
+        return false;
+    }
+    size = wsig_string_copy(value, text);
+    text[size] = '\0';
+    at->slot = (uint32_t) strtoul(size > 0 ? text + 1 : text, &end, 16);
+    at->generation = (uint32_t) strtoul(*end != '\0' ? end + 1 : end, NULL, 16);
+    wsig_peer_id_text(*at, canonical);
+    return strcmp(text, canonical) == 0;
 }
 
 bool
@@ -236,9 +260,9 @@ void
 wsig_put_peer_id(wsig_buffer_t *out, const char *key, wsig_address_t at)
 {
     char text[WSIG_CALL_TEXT];
-    int n = snprintf(text, sizeof(text), "p%x-%x", at.slot, at.generation);
 
-    wsig_put_member(out, key, (wsig_text_t){text, (size_t) n});
+    wsig_peer_id_text(at, text);
+    wsig_put_member(out, key, (wsig_text_t){text, strlen(text)});
 }
 
 void

@@ -20,6 +20,7 @@ static void wsig_peer_flush(wsig_peer_t *peer);
 static void wsig_peer_doom(wsig_peer_t *peer);
 static void wsig_peer_part(wsig_peer_t *peer, wsig_time_t now);
 static void wsig_peer_leave(wsig_peer_t *peer, wsig_time_t now);
+static void wsig_peer_leave_rooms(wsig_peer_t *peer, wsig_time_t now);
 static void wsig_peer_leave_realm(wsig_peer_t *peer);
 static void wsig_peer_unlink(wsig_peer_t *peer);
 static void wsig_peer_log_end(wsig_peer_t *peer, wsig_time_t now);
@@ -561,9 +562,28 @@ wsig_peer_leave(wsig_peer_t *peer, wsig_time_t now)
                               &notes)) {
             wsig_worker_note(worker, &notes, peer->address, now);
         }
-        (void) wsig_registry_remove(worker->zone, peer->address, self);
+        if (wsig_registry_remove(worker->zone, peer->address, self) ==
+            WSIG_OK) {
+            wsig_peer_leave_rooms(peer, now);
+        }
     }
     wsig_peer_step_out(peer);
+}
+
+/* Those that its session does not know are left when all are swept. */
+static void
+wsig_peer_leave_rooms(wsig_peer_t *peer, wsig_time_t now)
+{
+    const wsig_session_t *session = peer->session;
+    int i, n = session != NULL ? session->n_rooms : 0;
+    wsig_room_t room;
+
+    for (i = 0; i < n; i++) {
+        if (wsig_room_leave_id(peer->worker->zone, session->rooms[i]->room,
+                               peer->address, &room) == WSIG_OK) {
+            wsig_worker_note_room(peer->worker, &room, peer->address, now);
+        }
+    }
 }
 
 void

@@ -129,8 +129,9 @@ wsig_worker_timer(wsig_worker_t *worker, wsig_time_t now)
 static void
 wsig_worker_tick(wsig_worker_t *worker, wsig_time_t now)
 {
-    uint32_t cursor = 0;
+    uint32_t calls = 0, rooms = 0;
     wsig_notes_t notes;
+    wsig_room_t room;
 
     worker->tick_at = now.mono + (worker->n_peers > 0 ? TICK : IDLE_TICK);
     worker->list_budget = LIST_BUDGET;
@@ -140,8 +141,13 @@ wsig_worker_tick(wsig_worker_t *worker, wsig_time_t now)
     wsig_worker_trim(worker, now);
     wsig_worker_bury(worker, now);
     if (wsig_call_sweep_due(worker->zone, now)) {
-        while (wsig_call_sweep(worker->zone, &cursor, now, &notes)) {
+        while (wsig_call_sweep(worker->zone, &calls, now, &notes)) {
             wsig_worker_note(worker, &notes, (wsig_address_t){0, 0}, now);
+        }
+    }
+    if (wsig_room_sweep_due(worker->zone, now)) {
+        while (wsig_room_sweep(worker->zone, &rooms, &room)) {
+            wsig_worker_note_room(worker, &room, (wsig_address_t){0, 0}, now);
         }
     }
     wsig_presence_read(&worker->presence);
@@ -641,6 +647,21 @@ wsig_worker_note(wsig_worker_t *worker, const wsig_notes_t *notes,
 
     for (i = 0; i < notes->n; i++) {
         record.to = notes->to[i];
+        if (!wsig_address_same(record.to, but)) {
+            wsig_worker_tell(worker, &record, now);
+        }
+    }
+}
+
+void
+wsig_worker_note_room(wsig_worker_t *worker, const wsig_room_t *room,
+                      wsig_address_t but, wsig_time_t now)
+{
+    wsig_record_t record = {.kind = WSIG_RECORD_ROOM, .call = room->id};
+    uint32_t i;
+
+    for (i = 0; i < room->n; i++) {
+        record.to = room->members[i].at;
         if (!wsig_address_same(record.to, but)) {
             wsig_worker_tell(worker, &record, now);
         }

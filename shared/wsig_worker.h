@@ -82,6 +82,10 @@ void wsig_worker_tell(wsig_worker_t *worker, const wsig_record_t *record,
 void wsig_worker_note(wsig_worker_t *worker, const wsig_notes_t *notes,
                       wsig_address_t but, wsig_time_t now);
 
+/* Tell all who are in a room but one that they are to look at it. */
+void wsig_worker_note_room(wsig_worker_t *worker, const wsig_room_t *room,
+                           wsig_address_t but, wsig_time_t now);
+
 /* A log line; frees the buffer's memory. */
 void wsig_worker_log(wsig_worker_t *worker, wsig_level_t level,
                      wsig_buffer_t *line);

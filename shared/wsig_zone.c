@@ -20,6 +20,7 @@
 #include "wsig_call.h"
 #include "wsig_mailbox.h"
 #include "wsig_registry.h"
+#include "wsig_session.h"
 #include "wsig_room.h"
 
 #define MAGIC UINT64_C(0x77736967206e6531)
@@ -80,6 +81,9 @@ wsig_zone_layout(void)
         sizeof(wsig_call_t),
         sizeof(wsig_room_t),
         sizeof(wsig_record_t),
+        sizeof(wsig_session_t),
+        sizeof(wsig_known_t),
+        sizeof(wsig_inside_t),
         offsetof(wsig_slot_t, name),
         offsetof(wsig_call_t, ringers),
         offsetof(wsig_room_t, members),

@@ -2,6 +2,7 @@
 
 #include "check.h"
 #include "wsig_call.h"
+#include "wsig_room.h"
 
 void
 stage_begin(stage_t *stage, size_t n)
@@ -41,6 +42,7 @@ zone_is_empty(wsig_zone_t *zone)
     CHECK(wsig_registry_live(zone) == 0);
     wsig_call_numbers(zone, &ringing, &answered);
     CHECK(ringing == 0 && answered == 0, "%u %u", ringing, answered);
+    CHECK(wsig_rooms_live(zone) == 0, "%u", wsig_rooms_live(zone));
 }
 
 void
