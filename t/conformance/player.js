@@ -159,7 +159,7 @@ const DEEDS = {
   },
 
   writes({ writes }, who) {
-    this.at(who).socket._socket.write(Buffer.from(writes, 'hex'));
+    this.at(who).socket._socket.write(Buffer.from(fill(writes, this.scope), 'hex'));
   },
 
   sends_again({ sends_again }, who) {
@@ -220,7 +220,8 @@ const DEEDS = {
 
   async closes({ closes }, who) {
     const connection = this.at(who);
-    connection.socket.close(...(closes === null ? [] : [closes]));
+    const code = fill(closes, this.scope);
+    connection.socket.close(...(code === null ? [] : [code]));
     await connection.untilEnd(WAIT);
   },
 
@@ -228,7 +229,7 @@ const DEEDS = {
     const connection = this.at(who);
     const { code } = await connection.untilEnd(within || WAIT);
     this.nothingLeft(who, connection);
-    if (![].concat(closed).includes(code)) {
+    if (![].concat(fill(closed, this.scope)).includes(code)) {
       throw new Error(`closed with ${code}`);
     }
   },
