@@ -381,6 +381,7 @@ typedef struct wsig_numbers_s {
     uint64_t peers_max;
     uint64_t calls_ringing;
     uint64_t calls_active;
+    uint64_t rooms;
     uint64_t workers;
 } wsig_numbers_t;
 

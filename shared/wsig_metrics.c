@@ -2,6 +2,7 @@
 
 #include "wsig_call.h"
 #include "wsig_json.h"
+#include "wsig_room.h"
 
 /* Names and meanings, in the text format of Prometheus, version 0.0.4. */
 static const struct {
@@ -68,6 +69,7 @@ wsig_status_numbers(wsig_zone_t *zone, wsig_numbers_t *numbers)
         .peers_max = (uint64_t) shared->partitions * WSIG_PARTITION_SLOTS,
         .calls_ringing = ringing,
         .calls_active = answered,
+        .rooms = wsig_rooms_live(zone),
     };
     for (i = 0; i < WSIG_WORKERS; i++) {
         numbers->workers += atomic_load(&shared->places[i].epoch) & 1;
@@ -92,6 +94,7 @@ wsig_status_text(wsig_zone_t *zone, char **text, size_t *size)
                    numbers.calls_ringing);
     wsig_put_gauge(&out, "calls_active", "Calls that are answered",
                    numbers.calls_active);
+    wsig_put_gauge(&out, "rooms", "Rooms that somebody is in", numbers.rooms);
     wsig_put_gauge(&out, "workers", "Workers that serve peers",
                    numbers.workers);
     for (i = 0; i < WSIG_COUNTERS; i++) {
