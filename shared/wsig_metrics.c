@@ -94,7 +94,7 @@ wsig_status_text(wsig_zone_t *zone, char **text, size_t *size)
                    numbers.calls_ringing);
     wsig_put_gauge(&out, "calls_active", "Calls that are answered",
                    numbers.calls_active);
-    wsig_put_gauge(&out, "rooms", "Rooms that somebody is in", numbers.rooms);
+    wsig_put_gauge(&out, "rooms", "Rooms with members", numbers.rooms);
     wsig_put_gauge(&out, "workers", "Workers that serve peers",
                    numbers.workers);
     for (i = 0; i < WSIG_COUNTERS; i++) {
