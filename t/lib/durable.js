@@ -45,6 +45,7 @@ class Durable extends speaksNative(Inbox) {
     this.link = null;      // the one that its hello went to
     this.links = [];       // all
     this.connecting = false;
+    this.gone = false;     // lost, until back()
     this.tries = 0;
     this.pause = 0;
     this.sent = 0;         // counted texts, in this epoch; got: from the server
@@ -131,6 +132,9 @@ class Durable extends speaksNative(Inbox) {
 
   /* ... after a pause that grows, or that the server asked for. */
   later() {
+    if (this.gone) {
+      return;
+    }
     const most = Math.min(1000, this.backoff * 2 ** Math.min(this.tries++, 5));
     clearTimeout(this.retry);
     this.retry = setTimeout(() => this.connect(),
@@ -294,6 +298,23 @@ class Durable extends speaksNative(Inbox) {
   cut() {
     if (this.link) {
       this.link.socket.terminate();
+    }
+  }
+
+  /* ... and it comes back when the test says so. */
+  async lose() {
+    const { link } = this;
+    this.gone = true;
+    if (link) {
+      this.cut();
+      await link.closed;
+    }
+  }
+
+  back() {
+    this.gone = false;
+    if (!this.link) {
+      this.connect();
     }
   }
 
