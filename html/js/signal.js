@@ -486,9 +486,10 @@ export class Signal extends EventTarget {
   /** @param {number} code */
   #delay(code) {
     const first = code === FULL ? FULL_DELAY : FIRST_DELAY;
-    const delay = Math.min(first * 2 ** this.#failures, this.#longestDelay);
+    const grown = first * 2 ** this.#failures;
+    const delay = Math.min(grown, this.#longestDelay);
     const asked = Math.max(this.#askedDelay, this.#notBefore - Date.now());
-    this.#failures += 1;
+    this.#failures += delay === grown ? 1 : 0;
     this.#askedDelay = 0;
     /* Spread out, or all clients of a restarted server come at once. */
     return Math.max(asked, delay * (0.5 + Math.random() / 2));

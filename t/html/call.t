@@ -29,6 +29,47 @@ async function connected({ alice, bob }, choice = 'Answer with camera') {
   await bob.sees('Connected');
 }
 
+const together = (...people) => Promise.all(people.flatMap((p) =>
+  [p.seesPicture(), p.hearsSound()]));
+
+/* What ICE calls both ends of the way of the last connection (RFC 8839,
+ * section 5.4): it changes when another way is looked for, which takes signals
+ * in both directions. */
+function way(person) {
+  return person.page.evaluate(() => {
+    const user = (description) =>
+      /^a=ice-ufrag:(.*)$/m.exec(description.sdp)[1];
+    const pc = window.connections.at(-1);
+    return [user(pc.currentLocalDescription),
+            user(pc.currentRemoteDescription)];
+  });
+}
+
+/* Look for one; returns the names of the old one. */
+async function newWay(person) {
+  const old = await way(person);
+  await person.page.evaluate(() => window.connections.at(-1).restartIce());
+  return old;
+}
+
+/* Both know of a way, the same, that is not a's old one. */
+async function newWays(a, b, old) {
+  await until(async () => {
+    const [ours, theirs] = [await way(a), await way(b)];
+    return !ours.some((name) => old.includes(name))
+           && String(ours) === String(theirs.reverse());
+  }, 20000, 'another way');
+}
+
+/* For the server, too, both are in no call. */
+async function free(a, b) {
+  await until(() => a.button(`Call ${b.name}`).isEnabled(), 20000,
+              `${a.name} to be back`);
+  await a.press(`Call ${b.name}`);
+  await b.press('Decline');
+  await a.sees(`${b.name} declined the call.`);
+}
+
 const tests = {
   async 'a call: picture and sound on both sides, then hung up'(c) {
     const { alice, bob } = await pair(c);
@@ -256,7 +297,7 @@ const tests = {
     await alice.sees('bob hung up.', 5000);
   },
 
-  async 'the line to the server is cut: the call goes on, and ends'(c) {
+  async 'the line to the server is cut: the call notices nothing'(c) {
     const proxy = await Proxy.start(c.s.ports.https);
     const alice = await c.browser.person('alice',
       `https://localhost:${proxy.port}`);
@@ -266,22 +307,78 @@ const tests = {
     await connected({ alice, bob });
 
     await proxy.cut();
-    await alice.sees('The connection to the server is lost.');
-    await alice.sees('The line to the server is lost; the call goes on.');
-    await bob.sees('The line to the server is lost; the call goes on.');
-    await Promise.all([alice.seesPicture(), bob.seesPicture()]);
-
+    await alice.sees('The line to the server is being restored; '
+      + 'the call goes on.');
+    await together(alice, bob);
+    await bob.sees('Connected');
+    const ways = await newWay(alice); // wanted while nobody hears of it
     await proxy.mend();
-    await alice.page.locator('#connection:empty')
-      .waitFor({ state: 'attached' });
+    await newWays(alice, bob, ways);
+    await together(alice, bob);
+    await alice.sees('Connected');
+
+    await proxy.cut();
     await alice.press('Hang up');
     await bob.sees('alice hung up.');
-    await bob.press('Call alice');
-    await alice.press('Answer with camera');
-    await alice.sees('Connected');
-    await proxy.cut();
+    await proxy.mend();
+    await free(alice, bob);
     alice.quiet(CUT);
     bob.quiet();
+  },
+
+  async 'it rings, and the line is cut on both sides: answered all the same'(c) {
+    const proxy = await Proxy.start(c.s.ports.https);
+    const base = `https://localhost:${proxy.port}`;
+    const alice = await c.browser.person('alice', base);
+    const bob = await c.browser.person('bob', base);
+    await alice.join();
+    await bob.join();
+    await alice.press('Call bob');
+    await bob.sees('alice is calling');
+    await proxy.cut();
+    await bob.press('Answer with sound only');
+    await sleep(500);
+    await proxy.mend();
+    await together(bob);
+    await bob.press('Hang up');
+    await alice.sees('bob hung up.');
+    alice.quiet(CUT);
+    bob.quiet(CUT);
+  },
+
+  async 'the server is reloaded: the call notices nothing'(c) {
+    const { alice, bob } = await pair(c);
+    await connected({ alice, bob });
+    await c.s.reload();
+    await Promise.all([alice, bob].map((person) => until(() =>
+      person.page.evaluate(() =>
+        String(window.sockets.map((socket) => socket.readyState)) === '3,1'),
+      20000, 'the move to new workers')));
+    await newWays(alice, bob, await newWay(alice));
+    await newWays(bob, alice, await newWay(bob));
+    await together(alice, bob);
+    await alice.press('Hang up');
+    await bob.sees('alice hung up.');
+    await free(bob, alice);
+    alice.quiet();
+    bob.quiet();
+  },
+
+  async 'all workers are killed: the call goes on'(c) {
+    const { alice, bob } = await pair(c);
+    await connected({ alice, bob });
+    const before = c.s.workers();
+    const ways = await way(alice);
+    before.forEach((pid) => c.s.kill(pid));
+    await newWays(alice, bob, ways); // of itself: texts may be lost
+    await together(alice, bob);
+    await alice.sees('Connected');
+    await bob.sees('Connected');
+    await bob.press('Hang up');
+    await alice.sees('bob hung up.');
+    await free(alice, bob);
+    alice.quiet(CUT);
+    bob.quiet(CUT);
   },
 
   /* the last one: no server after it */
@@ -289,10 +386,12 @@ const tests = {
     const { alice, bob } = await pair(c);
     await connected({ alice, bob });
     const ended = c.s.quit();
-    await alice.sees('The connection to the server is lost.');
+    await alice.sees('The line to the server is being restored; '
+      + 'the call goes on.');
     await bob.seesPicture();
     await bob.press('Hang up');
     await alice.sees('bob hung up.');
+    await alice.sees('The connection to the server is lost.');
     await ended;
     alice.quiet(CUT);
   },
@@ -320,5 +419,30 @@ onEachServer({ settings: { ring_timeout: '2s' } }, {
     await bob.sees('alice is calling');
     await alice.sees('bob did not answer.');
     await bob.sees('You missed a call from alice.');
+  },
+});
+
+onEachServer({ settings: { resume: '1s' } }, {
+  async 'the line is away for too long: the call goes on, and ends'(c) {
+    const proxy = await Proxy.start(c.s.ports.https);
+    const alice = await c.browser.person('alice',
+      `https://localhost:${proxy.port}`);
+    const bob = await c.person('bob');
+    await alice.join();
+    await bob.join();
+    await connected({ alice, bob });
+
+    await proxy.cut();
+    await bob.sees('The line to the server is lost; the call goes on.');
+    await together(alice, bob);
+    await proxy.mend();
+    await alice.page.locator('#connection:empty')
+      .waitFor({ state: 'attached' });
+    await alice.sees('The line to the server is lost; the call goes on.');
+    await alice.press('Hang up');
+    await bob.sees('alice hung up.');
+    await free(bob, alice);
+    alice.quiet(CUT);
+    bob.quiet();
   },
 });

@@ -159,7 +159,7 @@ const tests = {
     await alice.sees('The connection to the server is lost.');
     assert(await alice.button('Call bob').isDisabled());
     await show(alice, 'line-cut');
-    await bob.sees('You see nobody else here yet.');
+    await bob.sees('away');
     await proxy.mend();
     await bob.button('Call alice').waitFor({ timeout: 40000 });
     await alice.page.locator('#connection:empty')

@@ -13,7 +13,7 @@
  *
  * A person does what a person can do: press what is to be seen.  What only the
  * browser knows (decoded frames, chosen candidates) comes from the page's peer
- * connections, which an init script collects.
+ * connections, which an init script collects, as it does with sockets.
  */
 
 const assert = require('assert');
@@ -164,6 +164,13 @@ function collectConnections() {
     constructor(...args) {
       super(...args);
       window.connections.push(this);
+    }
+  };
+  window.sockets = [];
+  window.WebSocket = class extends WebSocket {
+    constructor(...args) {
+      super(...args);
+      window.sockets.push(this);
     }
   };
 }
