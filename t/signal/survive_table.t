@@ -347,7 +347,8 @@ function* runs({ steps, late = [], victims }) {
           who === victim && what === 'join');
       const left = steps.slice(0, at).some(([who, what]) => who === victim
         && (what === 'bye' || what === 'vanish'));
-      if (last >= 0 && at !== last || !there || left || own && /^(bye|vanish|join)/.test(action)) {
+      if (last >= 0 && at !== last || !there || left
+          || own && /^(bye|vanish|join)/.test(action)) {
         continue;
       }
       yield [victim, at, 0];
