@@ -194,4 +194,4 @@ class Connection {
   }
 }
 
-module.exports = { Connection, Session };
+module.exports = { Connection, PROTOCOL, Session, isCounted };

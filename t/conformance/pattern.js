@@ -23,6 +23,8 @@ function isObject(value) {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+const isMadeUp = (name) => /^[a-z]/.test(name);
+
 /* The variable that a string stands for, or null. */
 function variable(text) {
   const found = typeof text === 'string' && /^\$(\w+)$/.exec(text);
@@ -35,18 +37,20 @@ function variable(text) {
  * people for all others.
  */
 class Scope {
-  constructor(values = {}) {
+  /* makes: all are made up when they are used before they are bound. */
+  constructor(values = {}, makes = false) {
     this.values = { ...values };
+    this.makes = makes;
     this.suffix = crypto.randomBytes(4).toString('hex');
   }
 
   has(name) {
-    return Object.hasOwn(this.values, name) || /^[a-z]/.test(name);
+    return Object.hasOwn(this.values, name) || isMadeUp(name);
   }
 
   get(name) {
     if (!Object.hasOwn(this.values, name)) {
-      if (!/^[a-z]/.test(name)) {
+      if (!isMadeUp(name) && !this.makes) {
         throw new Error(`the variable $${name} has no value yet`);
       }
       this.values[name] = /^room\d*$/.test(name)
@@ -60,8 +64,14 @@ class Scope {
     this.values[name] = value;
   }
 
+  /* Back to these values, but for what was made up since. */
+  forget(values) {
+    const made = Object.entries(this.values).filter(([name]) => isMadeUp(name));
+    this.values = { ...values, ...Object.fromEntries(made) };
+  }
+
   copy() {
-    const copy = new Scope(this.values);
+    const copy = new Scope(this.values, this.makes);
     copy.suffix = this.suffix;
     return copy;
   }

@@ -61,15 +61,15 @@ class Player {
     }
   }
 
-  /* What is bound inside a turn is forgotten after it. */
+  /* What is bound inside a turn is forgotten after it; made-up names stay. */
   async loop(step, prefix) {
-    for (const value of step.in) {
+    for (const value of fill(step.in, this.scope)) {
       const before = { ...this.scope.values };
       const values = Array.isArray(step.for) ? value : [value];
       [].concat(step.for).forEach((name, i) =>
-        this.scope.set(name, fill(values[i], this.scope)));
+        this.scope.set(name, values[i]));
       await this.steps(step.do, `${prefix}${JSON.stringify(value)}.`);
-      this.scope.values = before;
+      this.scope.forget(before);
     }
   }
 
@@ -152,10 +152,6 @@ const DEEDS = {
 
   sends_long({ sends_long }, who) {
     this.at(who).send('x'.repeat(fill(sends_long, this.scope) + 1));
-  },
-
-  sends_binary({ sends_binary }, who) {
-    this.at(who).socket.send(Buffer.from(sends_binary, 'hex'));
   },
 
   writes({ writes }, who) {

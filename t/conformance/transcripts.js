@@ -8,13 +8,13 @@ const path = require('path');
 
 /* What a step may do, and what else may stand in it. */
 const DEEDS = {
-  joins: ['who'], connects: ['who'], refused: ['who'],
+  joins: ['who'], connects: ['who'], refused: ['who', 'after', 'within'],
   sends: ['who'], sends_text: ['who'], sends_long: ['who'],
-  sends_binary: ['who'], writes: ['who'], sends_again: ['who'],
+  writes: ['who'], sends_again: ['who'],
   gets: ['who', 'written', 'within'], gets_in_any_order: ['who', 'within'],
   gets_ack: ['who'], sees: ['who'], quiet: ['who'],
   closes: ['who'], closed: ['who', 'within'], cut: ['who'],
-  does: ['who'], away: ['who'],
+  does: ['who'], away: ['who'], pongs: ['who'],
   waits: [], part: [], for: ['in', 'do'], server: [],
 };
 

@@ -1,13 +1,19 @@
 #!/usr/bin/env node
 'use strict';
 /*
- * The protocol's transcripts (t/conformance), played against both servers.
+ * The protocol's transcripts (t/conformance), played against both servers; and
+ * those for clients against the browser library.
  */
 
 const assert = require('assert');
+const path = require('path');
 const { servers, startServer } = require('../lib/server');
 const { attempt, later } = require('../lib/tap');
 const { run } = require('../conformance/run');
+const { all, idOf, serve } = require('../conformance/serve');
+
+const LIBRARY = path.join(__dirname, '..', 'conformance', 'client',
+                          'library.js');
 
 /* Each scheme has its own: what a login does on the one must not be seen on the
  * other. */
@@ -30,35 +36,62 @@ const PLACES = {
 const locations = Object.fromEntries(Object.entries(PLACES)
   .map(([name, place]) => [`/${name}`, { kind: 'signal', ...place }]));
 
-function begin(s, scheme) {
-  const places = Object.fromEntries(Object.keys(PLACES)
-    .map((name) => [name, `${s[scheme]}/${name}`]));
-  return run({ places, logins: logins(scheme), insecure: true, jobs: 12 });
+async function beginOn(server) {
+  const s = await startServer({ server, locations, settings: { rate: '0' },
+                                users: { ...logins('ws'), ...logins('wss') } });
+  const runs = await Promise.all(['ws', 'wss'].map(async (scheme) => {
+    const places = Object.fromEntries(Object.keys(PLACES)
+      .map((name) => [name, `${s[scheme]}/${name}`]));
+    return [scheme, await run({ places, logins: logins(scheme),
+                                insecure: true, jobs: 8 })];
+  }));
+  return { s, runs };
 }
 
-/* Over ws and wss at a time: the transcripts wait more than they work. */
-async function conforms(s) {
-  const schemes = ['ws', 'wss'];
-  const runs = await Promise.all(schemes.map((scheme) => begin(s, scheme)));
-  for (const [i, results] of runs.entries()) {
-    for (const { transcript, left_out, done } of results) {
-      const { topic, name } = transcript;
-      await attempt(
-        `${s.options.server} ${schemes[i]}: ${topic}: ${name}`,
-        async () => {
+/* The transcripts for clients, four at a time: [{transcript, done}]. */
+function beginClients() {
+  const results = all().map((transcript) => {
+    const result = { transcript };
+    result.done = new Promise((resolve, reject) => {
+      result.start = () => serve(transcript, { run: `node ${LIBRARY}` })
+        .then(resolve, reject);
+    });
+    result.done.catch(() => {}); // its test tells
+    return result;
+  });
+  const left = [...results];
+  Array.from({ length: 4 }, async () => {
+    while (left.length > 0) {
+      await left.shift().start();
+    }
+  });
+  return results;
+}
+
+/* All at once: transcripts wait more than they work. */
+const begun = servers.map((server) => [server, beginOn(server)]);
+begun.forEach(([, promise]) => promise.catch(() => {})); // its test tells
+const clients = beginClients();
+
+for (const [server, promise] of begun) {
+  later(async () => {
+    let s;
+    let runs = [];
+    await attempt(`${server}: the server starts`, async () => {
+      ({ s, runs } = await promise);
+    });
+    for (const [scheme, results] of runs) {
+      for (const { transcript, left_out, done } of results) {
+        await attempt(`${server} ${scheme}: ${idOf(transcript)}`, async () => {
           assert(!left_out, left_out);
           await done;
         }, 60000);
+      }
     }
-  }
-}
-
-for (const server of servers) {
-  later(async () => {
-    const s = await startServer({ server, locations,
-                                  users: { ...logins('ws'), ...logins('wss') },
-                                  settings: { rate: '0' } });
-    await conforms(s);
     await attempt(`${server}: the server ends in good order`, () => s.stop());
   });
+}
+
+for (const { transcript, done } of clients) {
+  later(() => attempt(`the library: ${idOf(transcript)}`, () => done, 60000));
 }
