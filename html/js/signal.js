@@ -151,6 +151,9 @@ export class Signal extends EventTarget {
    * @param {Message} message
    */
   send(message) {
+    if (message.type === 'watch') {
+      this.#watch = message.names; /* of later connections, too */
+    }
     const text = JSON.stringify(message);
     const kept = this.#token !== undefined && Ledger.counts(message);
     if (kept) {
@@ -228,6 +231,7 @@ export class Signal extends EventTarget {
       return hello;
     }
     line.claimed = this.#ledger.got;
+    this.#owe();
     return { ...hello, resume: this.#token, got: this.#ledger.claim };
   }
 
@@ -279,6 +283,7 @@ export class Signal extends EventTarget {
       this.#successor = undefined;
       if (!message.resumed) {
         line.close(GONE); /* Our place is where we are. */
+        this.#owe();
         return;
       }
       this.#line?.close(ASIDE);
@@ -347,9 +352,13 @@ export class Signal extends EventTarget {
     return fresh;
   }
 
-  /** Acknowledge what has come, now or soon. */
+  /** Acknowledge what has come, now or soon; but not more than a successor has
+   * claimed just now: what is acknowledged is not sent again. */
   #owe() {
-    if (this.#ledger.owed >= ACK_TEXTS) {
+    if (this.#successor?.opened) {
+      clearTimeout(this.#ackTimer);
+      this.#ackTimer = undefined;
+    } else if (this.#ledger.owed >= ACK_TEXTS) {
       this.#acknowledge();
     } else if (this.#ledger.owed > 0) {
       this.#ackTimer ??= setTimeout(() => this.#acknowledge(), ACK_TIME);
@@ -425,6 +434,7 @@ export class Signal extends EventTarget {
     const successor = this.#successor;
     this.#successor = undefined;
     if (line === successor) {
+      this.#owe();
       if (RECONNECT.has(code)) {
         this.#timer = setTimeout(() => this.#changeOver(), this.#delay(code));
       }

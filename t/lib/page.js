@@ -203,6 +203,7 @@ class FakeServer {
     } else if (message.type === 'ack') {
       const { place } = this;
       place.kept = place.kept.filter(({ number }) => number > message.got);
+      place.acked = message.got;
     } else if (message.type === 'bye') {
       this.place = null;
     } else if (counts(message)) {
@@ -232,10 +233,11 @@ class FakeServer {
     }
     const { place } = this;
     const resumed = Boolean(place && place.tokens.includes(resume));
-    const lost = resumed && (place.lost || got > place.sent);
+    const lost = resumed
+      && (place.lost || got > place.sent || got < place.acked);
     const old = resumed && place.socket;
     if (!resumed || lost) {
-      this.place = { sent: 0, got: 0, kept: [], tokens: [] };
+      this.place = { sent: 0, acked: 0, got: 0, kept: [], tokens: [] };
     }
     const now = this.place;
     Object.assign(now, { socket, tokens: [resume, `t${++this.tokens}`] });

@@ -406,18 +406,41 @@ test('what came on the old connection after the hello comes once',
   tell(server, 1);
   server.welcome = function (socket, message) {
     assert.equal(message.got, 1);
-    tell(server, 2); // both still on the old one
-    tell(server, 3);
-    assert.deepEqual(heard, [1, 2, 3]);
-    welcome.call(this, socket, message); // sends 2 and 3 again
-    tell(server, 4);
+    upTo(20).slice(1).forEach((n) => tell(server, n)); // on the old one
+    assert.deepEqual(heard, upTo(20));
+    setTimeout(() => welcome.call(this, socket, message), 3000);
+  };
+  server.send({ type: 'goodbye', reason: 'reload', reconnect: 1 });
+  await clock.pass(3000);
+  assert.deepEqual(acks(server.sockets[0]), [], 'or they were not sent again');
+  await clock.pass(1); // they are
+  tell(server, 21);
+  assert.deepEqual(heard, upTo(21));
+  assert.deepEqual(types(events), ['welcome']);
+  await clock.pass(2000);
+  assert.deepEqual(acks(server.socket), [20, 21]);
+});
+
+test('... and is acknowledged where nothing came of the hello', async () => {
+  const { server, events } = await connect();
+  server.welcome = (socket) => {
+    upTo(20).forEach((n) => tell(server, n));
+    delete server.welcome;
+    socket.end(4409);
   };
   server.send({ type: 'goodbye', reason: 'reload', reconnect: 1 });
   await clock.pass(1);
-  assert.deepEqual(heard, [1, 2, 3, 4]);
-  assert.deepEqual(types(events), ['welcome']);
-  await clock.pass(2000);
-  assert.deepEqual(acks(server.socket), [4]);
+  assert.deepEqual(acks(server.sockets[0]), [20]);
+  assert.deepEqual(events, []);
+});
+
+test('whom we watch is what we said last', async () => {
+  const { signal, server } = await connect();
+  assert.equal(hello(server.socket).watch, 'all');
+  signal.send({ type: 'watch', names: ['bob'] });
+  await server.cut();
+  await again();
+  assert.deepEqual(hello(server.socket).watch, ['bob']);
 });
 
 test('the old one\'s 4410 before the new one\'s welcome', async () => {
