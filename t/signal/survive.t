@@ -3,34 +3,25 @@
 /*
  * Calls survive: connections cut at any byte, reloads, killed workers.
  *
- * Short here; WSIG_SURVIVE says how many seconds each test takes.  What is
- * random follows WSIG_SEED (printed), as far as the machine's timing lets it.
+ * Short here; WSIG_SURVIVE says how many seconds each test takes.
  */
 
 const assert = require('assert');
 const { scenarios } = require('../lib/scenarios');
 const { Talker, talk } = require('../lib/talker');
+const { SEED, seeded } = require('../lib/random');
 const { diag } = require('../lib/tap');
 const { sleep } = require('../lib/server');
 
 const SECONDS = Number(process.env.WSIG_SURVIVE || 5);
-const SEED = Number(process.env.WSIG_SEED || Date.now() % 1e6);
 const EVERY = 3000; // ms, between reloads and between kills
-
-function seeded(seed) {
-  let state = seed >>> 0;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 4294967296;
-  };
-}
 
 /*
  * Pairs on ws, on wss and across, all through proxies; harm(turn) is done to
  * them again and again, until the time is over.
  */
 async function survive(c, harm) {
-  const random = seeded(SEED);
+  const random = seeded();
   const proxies = { ws: await c.proxy('ws'), wss: await c.proxy('wss') };
   const person = (name, scheme) => c.durable(name, {
     Kind: Talker, random, base: c.server[scheme], proxy: proxies[scheme],
