@@ -110,6 +110,8 @@ async function mesh(c, harm) {
     person.send({ type: 'enter', room });
     await person.until(() => person.members, 'the room');
   }
+  await Promise.all(all.map((person) =>
+    person.until(() => person.members.size === MEMBERS - 1, 'the others')));
   const end = Date.now() + SECONDS * 1000;
   const going = () => Date.now() < end
                       && all.every((person) => person.wrong.length === 0);
