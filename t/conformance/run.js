@@ -164,4 +164,4 @@ if (require.main === module) {
   });
 }
 
-module.exports = { run };
+module.exports = { ALL, run };

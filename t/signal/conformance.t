@@ -7,11 +7,13 @@
 
 const assert = require('assert');
 const path = require('path');
-const { servers, startServer } = require('../lib/server');
+const { servers, startServer, until } = require('../lib/server');
 const { attempt, later } = require('../lib/tap');
-const { run } = require('../conformance/run');
+const { ALL, run } = require('../conformance/run');
+const { filesIn } = require('../conformance/transcripts');
 const { all, idOf, serve } = require('../conformance/serve');
 
+const GOODBYE = path.join(ALL, 'goodbye.json');
 const LIBRARY = path.join(__dirname, '..', 'conformance', 'client',
                           'library.js');
 
@@ -36,16 +38,36 @@ const PLACES = {
 const locations = Object.fromEntries(Object.entries(PLACES)
   .map(([name, place]) => [`/${name}`, { kind: 'signal', ...place }]));
 
+/* All workers die, and others come. */
+async function killAll(s) {
+  const old = [...s.workers(), ...s.workers('old')];
+  old.forEach((pid) => s.kill(pid));
+  await until(() => s.workers().filter((pid) => !old.includes(pid)).length
+                    >= s.options.workers, 10000, 'new workers');
+}
+
 async function beginOn(server) {
   const s = await startServer({ server, locations, settings: { rate: '0' },
                                 users: { ...logins('ws'), ...logins('wss') } });
-  const runs = await Promise.all(['ws', 'wss'].map(async (scheme) => {
+  const deeds = { reload: () => s.reload(), kill: () => killAll(s) };
+  const begin = async (scheme, files) => {
     const places = Object.fromEntries(Object.keys(PLACES)
       .map((name) => [name, `${s[scheme]}/${name}`]));
-    return [scheme, await run({ places, logins: logins(scheme),
-                                insecure: true, jobs: 8 })];
-  }));
-  return { s, runs };
+    return [scheme, await run({ places, logins: logins(scheme), deeds,
+                                insecure: true, jobs: 8 }, files)];
+  };
+  const runs = await Promise.all(['ws', 'wss'].map((scheme) =>
+    begin(scheme, filesIn(ALL).filter((file) => file !== GOODBYE))));
+  return { s, runs, goodbyes: (scheme) => begin(scheme, [GOODBYE]) };
+}
+
+async function tell(server, [scheme, results]) {
+  for (const { transcript, left_out, done } of results) {
+    await attempt(`${server} ${scheme}: ${idOf(transcript)}`, async () => {
+      assert(!left_out, left_out);
+      await done;
+    }, 60000);
+  }
 }
 
 /* The transcripts for clients, four at a time: [{transcript, done}]. */
@@ -77,16 +99,15 @@ for (const [server, promise] of begun) {
   later(async () => {
     let s;
     let runs = [];
+    let goodbyes;
     await attempt(`${server}: the server starts`, async () => {
-      ({ s, runs } = await promise);
+      ({ s, runs, goodbyes } = await promise);
     });
-    for (const [scheme, results] of runs) {
-      for (const { transcript, left_out, done } of results) {
-        await attempt(`${server} ${scheme}: ${idOf(transcript)}`, async () => {
-          assert(!left_out, left_out);
-          await done;
-        }, 60000);
-      }
+    for (const one of runs) {
+      await tell(server, one);
+    }
+    for (const [scheme] of runs) {
+      await tell(server, await goodbyes(scheme)); // what is done, all feel
     }
     await attempt(`${server}: the server ends in good order`, () => s.stop());
   });
