@@ -30,6 +30,10 @@ const options = new URLSearchParams(location.search).has('relay')
 /** @type {Signal | undefined} */
 let signal;
 let welcomed = false;
+/** One that we left while there was no line to say so.  The server keeps its
+ * name for a while, and gives it to nobody else.
+ * @type {Signal | undefined} */
+let unheard;
 /** What is wrong with the line to the server. */
 let trouble = '';
 /** The call that is on: ours, or one that we answer.
@@ -83,11 +87,18 @@ function join(name) {
   if (signal || !name) {
     return;
   }
-  const opened = new Signal({ name });
-  signal = opened;
+  signal = unheard?.name === name ? unheard : newSignal(name);
+  unheard = undefined;
   welcomed = false;
   say(status, '');
   sayLine('');
+  signal.open();
+  show();
+}
+
+/** @param {string} name */
+function newSignal(name) {
+  const opened = new Signal({ name });
   on(opened, 'welcome', enter);
   on(opened, 'users', showPeople);
   on(opened, 'ring', ring);
@@ -102,8 +113,7 @@ function join(name) {
     show();
     nameInput.focus();
   });
-  opened.open();
-  show();
+  return opened;
 }
 
 function enter() {
@@ -121,6 +131,7 @@ function leave() {
   current?.hangUp();
   attempt += 1;
   rings.splice(0).forEach(({ call }) => call.decline());
+  unheard = signal?.connected ? undefined : signal;
   signal?.bye();
   signal = undefined;
   welcomed = false;

@@ -160,7 +160,10 @@ const tests = {
     assert(await alice.button('Call bob').isDisabled());
     await show(alice, 'line-cut');
     await bob.sees('away');
+    await alice.press('Leave');
+    await alice.press('Join'); // her name is not taken, though it is kept
     await proxy.mend();
+    await alice.sees('You are alice');
     await bob.button('Call alice').waitFor({ timeout: 40000 });
     await alice.page.locator('#connection:empty')
       .waitFor({ state: 'attached' });
