@@ -166,6 +166,9 @@ wsig_peer_join(wsig_peer_t *peer, wsig_time_t now)
         peer->held = now.mono;
     }
     wsig_dialect(peer)->joined(peer, now);
+    if (worker->bidden && wsig_dialect(peer)->bid != NULL) {
+        wsig_dialect(peer)->bid(peer, "reload", WSIG_BID_PACE, now);
+    }
     wsig_peer_schedule(peer, now);
 }
 

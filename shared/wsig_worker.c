@@ -18,8 +18,7 @@
 #define RECORD_BUDGET 256 /* records taken before others get their turn */
 #define SWEEP_BUDGET 4    /* partitions, likewise */
 #define LIST_BUDGET (4 * 1024 * 1024) /* bytes of user lists in a tick */
-#define BID_PACE 10    /* ms from one peer's move to the next: see README.md */
-#define LOST_WAIT 5000 /* ms for the last that were closed to come back */
+#define LOST_WAIT 3000 /* ms for the last that were closed to come back */
 #define EMPTY_TRIES 20 /* at full mailboxes of others, before the end */
 #define SEND_TRIES 3   /* to follow a peer that moves while it is sent to */
 
@@ -32,7 +31,7 @@ static void wsig_worker_sweep(wsig_worker_t *worker, uint32_t budget,
 static void wsig_worker_flush(wsig_worker_t *worker, wsig_time_t now);
 static void wsig_worker_leave(wsig_worker_t *worker, wsig_time_t now);
 static void wsig_worker_bid(wsig_worker_t *worker, const char *reason,
-                            wsig_time_t now);
+                            int64_t within, wsig_time_t now);
 static void wsig_worker_leave_lost(wsig_worker_t *worker, wsig_time_t now);
 static void wsig_worker_empty(wsig_worker_t *worker, wsig_time_t now);
 static void wsig_worker_take(wsig_worker_t *worker, wsig_time_t now);
@@ -40,7 +39,7 @@ static void wsig_worker_receive(wsig_worker_t *worker,
                                 const wsig_record_t *record, const char *body,
                                 wsig_time_t now);
 static void wsig_worker_moved(void *ctx, uint32_t slot);
-static void wsig_worker_close_some(wsig_worker_t *worker, size_t n,
+static bool wsig_worker_close_some(wsig_worker_t *worker, size_t n,
                                    uint16_t code, const char *why,
                                    wsig_time_t now);
 
@@ -277,7 +276,7 @@ wsig_worker_leave(wsig_worker_t *worker, wsig_time_t now)
     if (worker->alone_at != 0) {
         if (now.mono >= worker->alone_at + QUIT_WAIT) {
             worker->ending = true;
-            wsig_worker_bid(worker, "shutdown", now);
+            wsig_worker_bid(worker, "shutdown", SPREAD_TICKS * TICK, now);
             wsig_worker_close_some(worker, worker->n_peers, 1001,
                                    "the server is shutting down", now);
             wsig_worker_leave_lost(worker, now);
@@ -285,7 +284,7 @@ wsig_worker_leave(wsig_worker_t *worker, wsig_time_t now)
         return;
     }
     if (!worker->bidden && !worker->hurried) {
-        wsig_worker_bid(worker, "reload", now);
+        wsig_worker_bid(worker, "reload", worker->drain_until - now.mono, now);
     }
     if (now.mono >= worker->drain_until) {
         if (worker->hurried) {
@@ -293,45 +292,55 @@ wsig_worker_leave(wsig_worker_t *worker, wsig_time_t now)
         } else if (worker->drain_step == 0) {
             worker->drain_step = worker->n_peers / SPREAD_TICKS + 1;
         }
-        wsig_worker_close_some(worker, worker->drain_step, 1012,
-                               "this process of the server ends", now);
-    }
-    if (now.mono >= worker->drain_until + SPREAD_TICKS * TICK + LOST_WAIT) {
-        wsig_worker_leave_lost(worker, now);
-    }
-}
-
-/* Ask the peers to move over, one after the other, and at the pace that all who
- * leave have together. */
-static void
-wsig_worker_bid(wsig_worker_t *worker, const char *reason, wsig_time_t now)
-{
-    int64_t pace = BID_PACE * wsig_place_leaving(worker->zone), after = pace;
-    wsig_peer_t *peer;
-
-    worker->bidden = true;
-    for (peer = worker->peers; peer != NULL; peer = peer->next) {
-        if (peer->stage == WSIG_STAGE_JOINED &&
-            wsig_dialect(peer)->bid != NULL) {
-            wsig_dialect(peer)->bid(peer, reason, after, now);
-            after += pace;
+        if (wsig_worker_close_some(worker, worker->drain_step, 1012,
+                                   "this process of the server ends", now)) {
+            worker->closed_at = now.mono;
+        }
+        if (worker->hurried || now.mono >= worker->closed_at + LOST_WAIT) {
+            wsig_worker_leave_lost(worker, now);
         }
     }
 }
 
+/* Ask the peers to come again, one after the other, at the pace that all who
+ * leave have together, or faster where that would take more than so many ms. */
 static void
+wsig_worker_bid(wsig_worker_t *worker, const char *reason, int64_t within,
+                wsig_time_t now)
+{
+    int64_t pace = WSIG_BID_PACE * wsig_place_leaving(worker->zone);
+    int64_t most = within * 1000 / (int64_t) (worker->n_peers + 1);
+    int64_t after = 0; /* us */
+    wsig_peer_t *peer;
+
+    pace = pace * 1000 < most ? pace * 1000 : most;
+    worker->bidden = true;
+    for (peer = worker->peers; peer != NULL; peer = peer->next) {
+        if (peer->stage == WSIG_STAGE_JOINED &&
+            wsig_dialect(peer)->bid != NULL) {
+            after += pace;
+            wsig_dialect(peer)->bid(peer, reason, after / 1000, now);
+        }
+    }
+}
+
+/* Was there one? */
+static bool
 wsig_worker_close_some(wsig_worker_t *worker, size_t n, uint16_t code,
                        const char *why, wsig_time_t now)
 {
     wsig_peer_t *peer, *next;
+    bool some = false;
 
     for (peer = worker->peers; peer != NULL && n > 0; peer = next) {
         next = peer->next; /* closing one takes no other off the list */
         if (wsig_peer_is_open(peer) && peer->connection != NULL) {
             wsig_peer_close(peer, code, why, now);
+            some = true;
             n--;
         }
     }
+    return some;
 }
 
 /* Those without a connection; they have their places, but no session. */

@@ -284,7 +284,7 @@ work(void *arg)
         } else if (!here[i]->returning && below(&seed, 20) == 0) {
             move(here[i], &seed);
             here[i] = here[--n];
-        } else if (!here[i]->returning) {
+        } else if (!here[i]->returning && here[i]->said < KEPT) {
             act(here[i], &seed);
         }
     }

@@ -704,10 +704,10 @@ goodbye(void)
                                    "{'type':'goodbye','reason':'reload'}");
         int ms = atoi(strstr(text, "\"reconnect\":") + 12);
 
-        CHECK(ms > 0 && ms <= 200, "%s", text);
+        CHECK(ms > 0 && ms <= 800, "%s", text);
         after += ms;
     }
-    CHECK(after == 10 * (20 * 21) / 2, "%d", after);
+    CHECK(after == 40 * (20 * 21) / 2, "%d", after);
     for (i = 0; i < 20; i++) {
         signals(&people[0], call, i + 1, i + 1);
         old = people[i].client;
