@@ -252,6 +252,7 @@ wsig_worker_quit(wsig_worker_t *worker, int64_t drain, bool followed,
         worker->quitting = true;
         worker->drain_until = now.mono + drain;
         worker->alone_at = now.mono;
+        worker->asked_at = now.mono;
         worker->tick_at = now.mono + TICK; /* others may be asked just now */
         wsig_place_leave(worker->zone, worker->place);
     }
@@ -283,7 +284,8 @@ wsig_worker_leave(wsig_worker_t *worker, wsig_time_t now)
         }
         return;
     }
-    if (!worker->bidden && !worker->hurried) {
+    if (!worker->bidden && !worker->hurried &&
+        now.mono >= worker->asked_at + QUIT_WAIT) {
         wsig_worker_bid(worker, "reload", worker->drain_until - now.mono, now);
     }
     if (now.mono >= worker->drain_until) {

@@ -34,6 +34,7 @@ struct wsig_worker_s {
     int64_t timer_at; /* what the host's timer is set to */
     uint32_t sweep;   /* the next partition to sweep of dead peers */
     bool quitting;
+    int64_t asked_at;    /* to leave */
     int64_t drain_until; /* while quitting */
     int64_t alone_at;    /* since then all others leave too; 0: they do not */
     bool hurried;
