@@ -315,7 +315,7 @@ wsig_worker_bid(wsig_worker_t *worker, const char *reason, int64_t within,
     int64_t after = 0; /* us */
     wsig_peer_t *peer;
 
-    pace = pace * 1000 < most ? pace * 1000 : most;
+    pace = pace * 1000 < most ? pace * 1000 : most > 0 ? most : 0;
     worker->bidden = true;
     for (peer = worker->peers; peer != NULL; peer = peer->next) {
         if (peer->stage == WSIG_STAGE_JOINED &&
