@@ -109,8 +109,12 @@ class Player {
     return connection;
   }
 
-  async matched(who, pattern, ms) {
-    const taken = await this.at(who).take(ms || WAIT);
+  /* past: texts like that come before it, or do not. */
+  async matched(who, pattern, { within = WAIT, past } = {}) {
+    let taken;
+    do {
+      taken = await this.at(who).take(within);
+    } while (past && match(past, taken.message, this.scope) === null);
     const why = match(pattern, taken.message, this.scope);
     if (why) {
       throw new Error(`${why}\n  in ${taken.text.slice(0, 1000)}`);
@@ -162,8 +166,8 @@ const DEEDS = {
     this.at(who).sendAgain(fill(sends_again, this.scope));
   },
 
-  async gets({ gets, written, within }, who) {
-    const { text } = await this.matched(who, gets, within);
+  async gets({ gets, written, ...rest }, who) {
+    const { text } = await this.matched(who, gets, rest);
     if (written !== undefined && !text.includes(fill(written, this.scope))) {
       throw new Error(`not written so: ${text}`);
     }

@@ -11,7 +11,7 @@ const DEEDS = {
   joins: ['who'], connects: ['who'], refused: ['who', 'after', 'within'],
   sends: ['who'], sends_text: ['who'], sends_long: ['who'],
   writes: ['who'], sends_again: ['who'],
-  gets: ['who', 'written', 'within'], gets_in_any_order: ['who', 'within'],
+  gets: ['who', 'written', 'within', 'past'], gets_in_any_order: ['who', 'within'],
   gets_ack: ['who'], sees: ['who'], quiet: ['who'],
   closes: ['who'], closed: ['who', 'within'], cut: ['who'],
   does: ['who'], away: ['who'], pongs: ['who'],

@@ -46,10 +46,18 @@ async function killAll(s) {
                     >= s.options.workers, 10000, 'new workers');
 }
 
+/* It ends in good order, and is started again. */
+async function restart(s) {
+  await s.quit();
+  s.exited = null;
+  await s.start();
+}
+
 async function beginOn(server) {
   const s = await startServer({ server, locations, settings: { rate: '0' },
                                 users: { ...logins('ws'), ...logins('wss') } });
-  const deeds = { reload: () => s.reload(), kill: () => killAll(s) };
+  const deeds = { reload: () => s.reload(), kill: () => killAll(s),
+                  restart: () => restart(s) };
   const begin = async (scheme, files) => {
     const places = Object.fromEntries(Object.keys(PLACES)
       .map((name) => [name, `${s[scheme]}/${name}`]));
