@@ -47,16 +47,16 @@ export class Requests {
   }
 
   /**
-   * It is on its way.
+   * It is on its way.  Returns whether for the first time.
    *
    * @param {Message} message
    */
   asked({ ref }) {
-    const request = this.#waiting.get(ref);
-    if (request) {
-      request.asked = true;
-      this.#limit(ref);
-    }
+    const request = /** @type {Request} */ (this.#waiting.get(ref));
+    const before = request.asked;
+    request.asked = true;
+    this.#limit(ref);
+    return !before;
   }
 
   /** There is no line: answers cannot come.  What was never asked does not

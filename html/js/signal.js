@@ -339,9 +339,8 @@ export class Signal extends EventTarget {
 
   /** @param {Message} message */
   #ask(message) {
-    if (this.send(message)) {
-      this.#requests.asked(message);
-      this.#listen();
+    if (this.send(message) && this.#requests.asked(message)) {
+      this.#listen(); /* Asked again, it may be that there is no answer. */
     }
   }
 

@@ -221,6 +221,24 @@ test('no way, and no line: looks for one once the line is there', async () => {
   assert.deepEqual(ends, []);
 });
 
+test('... at once, be it the first way or one just lost', async () => {
+  let { signal, pc } = await offering();
+  await signal.hear('down');
+  await pc.become('failed');
+  await clock.pass(1000);
+  assert.equal(pc.restarts, 0);
+  await signal.hear('welcome', { resumed: true, calls: [] });
+  await clock.pass(0);
+  assert.equal(pc.restarts, 1);
+
+  ({ signal, pc } = await connected());
+  await signal.hear('down');
+  await pc.become('disconnected');
+  await signal.hear('welcome', { resumed: true, calls: [] });
+  await clock.pass(0);
+  assert.equal(pc.restarts, 1);
+});
+
 test('no way, and the line stays away: given up in the end', async () => {
   for (const make of [connected, offering]) {
     const { signal, pc, ends } = await make();
