@@ -125,6 +125,12 @@ class Counterpart {
     this.watchers.forEach((look) => look());
   }
 
+  /* The client's process is no more. */
+  clientEnded() {
+    this.gone = true;
+    this.changed();
+  }
+
   fault(what) {
     this.wrong = this.wrong || what;
     this.changed();
@@ -133,6 +139,7 @@ class Counterpart {
   /* Wait until check() gives something other than undefined. */
   until(check, ms, what) {
     return new Promise((resolve, reject) => {
+      let timer = null;
       const done = (settle, value) => {
         this.watchers.delete(look);
         clearTimeout(timer);
@@ -143,12 +150,16 @@ class Counterpart {
           done(reject, new Error(this.wrong));
           return;
         }
-        const value = check();
-        if (value !== undefined) {
-          done(resolve, value);
+        try {
+          const value = check();
+          if (value !== undefined) {
+            done(resolve, value);
+          }
+        } catch (error) {
+          done(reject, error);
         }
       };
-      const timer = setTimeout(() =>
+      timer = setTimeout(() =>
         done(reject, new Error(`${what} within ${ms} ms`)), ms);
       this.watchers.add(look);
       look();
@@ -221,8 +232,12 @@ class Counterpart {
 
   async knock({ after = 0, within = FIRST }) {
     const { since } = this;
-    const knock = await this.until(() => this.knocks.shift(),
-                                   Math.max(after, within), 'no connection');
+    const knock = await this.until(() => {
+      if (this.gone && this.knocks.length === 0) {
+        throw new Error('the client has ended');
+      }
+      return this.knocks.shift();
+    }, Math.max(after, within), 'no connection');
     if (knock.at - since < after) {
       throw new Error(`it connected after ${knock.at - since} ms`);
     }

@@ -32,7 +32,8 @@ async function serve(transcript, { port = 0, run } = {}) {
   if (run) {
     child = spawn('/bin/sh', ['-c', `exec ${run}`], {
       env: { ...process.env, WSIG_URL: url }, stdio: ['pipe', 'ignore', 'inherit'] });
-    child.stdin.on('error', () => {}); // it says by its silence that it is gone
+    child.stdin.on('error', () => {});
+    child.on('exit', () => counterpart.clientEnded());
   } else {
     console.log(JSON.stringify({ url }));
   }

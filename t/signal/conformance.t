@@ -8,7 +8,7 @@
 const assert = require('assert');
 const path = require('path');
 const { servers, startServer, until } = require('../lib/server');
-const { attempt, later } = require('../lib/tap');
+const { attempt, later, test } = require('../lib/tap');
 const { ALL, run } = require('../conformance/run');
 const { filesIn } = require('../conformance/transcripts');
 const { all, idOf, serve } = require('../conformance/serve');
@@ -78,6 +78,23 @@ async function tell(server, [scheme, results]) {
   }
 }
 
+/* A realm in the place of another one, and no other places. */
+async function differs(s) {
+  const open = `${s.ws}/open`;
+  const results = await run({ places: { open, elsewhere: open } },
+                            [path.join(ALL, 'joining.json')]);
+  for (const { transcript, left_out, done } of results) {
+    const { needs, name } = transcript;
+    if (needs.places.includes('elsewhere')) {
+      await assert.rejects(done, /^Error: step 2, .*users has /s, name);
+    } else if (needs.places.every((place) => place === 'open')) {
+      await done;
+    } else {
+      assert.match(left_out, /^no place "(members|closed|quick)"/, name);
+    }
+  }
+}
+
 /* The transcripts for clients, four at a time: [{transcript, done}]. */
 function beginClients() {
   const results = all().map((transcript) => {
@@ -114,6 +131,8 @@ for (const [server, promise] of begun) {
     for (const one of runs) {
       await tell(server, one);
     }
+    await attempt(`${server}: what differs is told, what is not there left out`,
+                  () => differs(s), 60000);
     for (const [scheme] of runs) {
       await tell(server, await goodbyes(scheme)); // what is done, all feel
     }
@@ -124,3 +143,7 @@ for (const [server, promise] of begun) {
 for (const { transcript, done } of clients) {
   later(() => attempt(`the library: ${idOf(transcript)}`, () => done, 60000));
 }
+
+test('a client that does not come is told', async () => {
+  await assert.rejects(serve(all()[0], { run: 'true' }), /the client has ended/);
+});
