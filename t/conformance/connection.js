@@ -108,7 +108,8 @@ class Connection {
     if (wrong) {
       this.trouble = this.trouble || `presence contradicts itself: "${wrong}"`;
     }
-    [...joined, ...changed].forEach(({ name, state }) => known.set(name, state));
+    [...joined, ...changed].forEach(({ name, state }) =>
+      known.set(name, state));
     left.forEach((name) => known.delete(name));
   }
 

@@ -10,7 +10,8 @@ const http = require('http');
 const WebSocket = require('ws');
 const { deedOf } = require('./transcripts');
 const { ABSENT, Scope, fill, match } = require('./pattern');
-const { PROTOCOL, isCounted } = require('./connection');
+const { PROTOCOL } = require('./connection');
+const { Line } = require('./line');
 
 const WAIT = 10000; // ms for what the client should do at once
 const FIRST = 30000; // ms for a connection: the client may have to start
@@ -34,58 +35,6 @@ const ANSWERS = {
   ice: () => ({ type: 'ice', iceServers: [], ttl: 3600 }),
   state: () => null,
 };
-
-/* One connection of the client. */
-class Line {
-  constructor(socket, counterpart) {
-    this.socket = socket;
-    this.counterpart = counterpart;
-    this.inbox = []; // texts that no step has asked for yet
-    this.sent = 0; // counted texts, to the client
-    this.acknowledged = 0;
-    this.end = null;
-    socket.on('message', (data, binary) => this.arrived(data, binary));
-    socket.on('pong', () => { this.pongs = (this.pongs || 0) + 1; this.wake(); });
-    socket.on('close', (code) => { this.end = { code }; this.wake(); });
-    socket.on('error', () => {});
-  }
-
-  wake() {
-    this.counterpart.changed();
-  }
-
-  arrived(data, binary) {
-    let message = null;
-    try {
-      message = JSON.parse(data.toString());
-    } catch (error) {
-      // it stays null
-    }
-    if (binary || message === null || typeof message.type !== 'string') {
-      this.counterpart.fault(`no text with a type: ${data.toString('utf8')}`);
-    } else if (message.type === 'ack') {
-      this.ack(message);
-    } else {
-      this.inbox.push(message);
-    }
-    this.wake();
-  }
-
-  ack({ got }) {
-    if (!Number.isInteger(got) || got > this.sent || got < this.acknowledged) {
-      this.counterpart.fault(`ack of ${got}, where ${this.sent} were sent and `
-        + `${this.acknowledged} acknowledged`);
-    }
-    this.acknowledged = got;
-  }
-
-  send(message) {
-    if (isCounted(message)) {
-      this.sent++;
-    }
-    this.socket.send(JSON.stringify(message));
-  }
-}
 
 class Counterpart {
   /* tell: is handed what the client's user should do now. */
@@ -274,8 +223,8 @@ const DEEDS = {
     await DEEDS.sends.call(this, { sends: {
       type: 'hello', name: '$NAME', watch: { $maybe: { $any: true } },
       ref: { $maybe: '$REF' }, ...hello } }, this.lines[who]);
-    DEEDS.gets.call(this, { gets: { type: 'welcome', ref: '$REF', ...welcome } },
-                    this.lines[who]);
+    const gets = { type: 'welcome', ref: '$REF', ...welcome };
+    DEEDS.gets.call(this, { gets }, this.lines[who]);
   },
 
   /* The client's text; an acknowledgement may come in several. */

@@ -114,7 +114,7 @@ const OPERATORS = {
     const why = patterns.map((p) => attempt(p, value, m));
     return why.includes(null) ? null : why.join('; ');
   },
-  $not: (pattern, value, m) => check(pattern, value, { ...m, scope: m.scope.copy() })
+  $not: (pattern, value, m) => trial(pattern, value, m)
     ? null : `${m.at} is ${show(value)}, which it must not be`,
   $from: (range, value, m) => value >= range[0] && value <= range[1]
     ? null : `${m.at} is ${show(value)}, not from ${range[0]} to ${range[1]}`,
@@ -127,7 +127,7 @@ const OPERATORS = {
     value.some((item) => attempt(p, item, m) === null)
       ? null : `${m.at} has nothing like ${show(p)}: ${show(value)}`),
   $lacks: (pattern, value, m) => listOf(value, m) || first(value, (item) =>
-    attempt(pattern, item, { ...m, scope: m.scope.copy() }) === null
+    trial(pattern, item, m) === null
       ? `${m.at} has ${show(item)}` : null),
   $in_any_order: (patterns, value, m) => listOf(value, m)
     || (value.length === patterns.length ? null
@@ -156,6 +156,11 @@ function attempt(pattern, value, m) {
     Object.assign(m.scope.values, scope.values);
   }
   return why;
+}
+
+/* check() that binds none. */
+function trial(pattern, value, m) {
+  return check(pattern, value, { ...m, scope: m.scope.copy() });
 }
 
 function inAnyOrder(patterns, values, m) {
@@ -190,7 +195,8 @@ function same(a, b) {
   }
   return typeof b === 'object' && Array.isArray(a) === Array.isArray(b)
     && Object.keys(a).length === Object.keys(b).length
-    && Object.keys(a).every((key) => Object.hasOwn(b, key) && same(a[key], b[key]));
+    && Object.keys(a).every((key) =>
+      Object.hasOwn(b, key) && same(a[key], b[key]));
 }
 
 function checkList(pattern, value, m) {

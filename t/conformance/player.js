@@ -159,7 +159,8 @@ const DEEDS = {
   },
 
   writes({ writes }, who) {
-    this.at(who).socket._socket.write(Buffer.from(fill(writes, this.scope), 'hex'));
+    const bytes = Buffer.from(fill(writes, this.scope), 'hex');
+    this.at(who).socket._socket.write(bytes);
   },
 
   sends_again({ sends_again }, who) {
@@ -176,8 +177,8 @@ const DEEDS = {
   async gets_in_any_order({ gets_in_any_order, within }, who) {
     const taken = [];
     for (const pattern of gets_in_any_order) {
-      taken.push(await this.at(who).take(within || WAIT,
-                                         `nothing like ${JSON.stringify(pattern)}`));
+      taken.push(await this.at(who).take(
+        within || WAIT, `nothing like ${JSON.stringify(pattern)}`));
     }
     const why = match({ $in_any_order: gets_in_any_order },
                       taken.map(({ message }) => message), this.scope);
@@ -201,7 +202,7 @@ const DEEDS = {
         (connection.users.get(name) || null) === state) || undefined,
       WAIT, 'it is not seen');
     } catch (error) {
-      const seen = wanted.map(([name]) => connection.users.get(name) || null);
+      const seen = wanted.map(([name]) => connection.users.get(name));
       throw new Error(`${error.message}, but ${JSON.stringify(seen)}`);
     }
   },

@@ -45,7 +45,8 @@ async function featuresOf(settings) {
     await connection.until(() => connection.open || connection.end || undefined,
                            10000, 'no connection');
     if (connection.end) {
-      throw new Mistake(`${settings.places.open}: ${JSON.stringify(connection.end)}`);
+      throw new Mistake(
+        `${settings.places.open}: ${JSON.stringify(connection.end)}`);
     }
     const name = `conformance-${process.pid}-${Date.now()}`;
     connection.send(JSON.stringify({ type: 'hello', name, watch: 'none' }));

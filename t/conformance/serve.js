@@ -31,7 +31,8 @@ async function serve(transcript, { port = 0, run } = {}) {
   const url = `ws://127.0.0.1:${await counterpart.listen(port)}/webrtc/signal`;
   if (run) {
     child = spawn('/bin/sh', ['-c', `exec ${run}`], {
-      env: { ...process.env, WSIG_URL: url }, stdio: ['pipe', 'ignore', 'inherit'] });
+      env: { ...process.env, WSIG_URL: url },
+      stdio: ['pipe', 'ignore', 'inherit'] });
     child.stdin.on('error', () => {});
     child.on('exit', () => counterpart.clientEnded());
   } else {
@@ -60,7 +61,8 @@ async function main() {
     throw new Mistake(USAGE);
   }
   try {
-    await serve(transcript, { port: Number(values.port || 0), run: values.run });
+    await serve(transcript, { port: Number(values.port || 0),
+                              run: values.run });
     console.log('ok');
   } catch (error) {
     console.log(`not ok: ${error.message}`);

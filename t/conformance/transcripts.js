@@ -11,7 +11,8 @@ const DEEDS = {
   joins: ['who'], connects: ['who'], refused: ['who', 'after', 'within'],
   sends: ['who'], sends_text: ['who'], sends_long: ['who'],
   writes: ['who'], sends_again: ['who'],
-  gets: ['who', 'written', 'within', 'past'], gets_in_any_order: ['who', 'within'],
+  gets: ['who', 'written', 'within', 'past'],
+  gets_in_any_order: ['who', 'within'],
   gets_ack: ['who'], sees: ['who'], quiet: ['who'],
   closes: ['who'], closed: ['who', 'within'], cut: ['who'],
   does: ['who'], away: ['who'], pongs: ['who'],
@@ -76,7 +77,8 @@ function needsOf(transcript) {
 function readFile(file) {
   const topic = path.basename(file, '.json');
   try {
-    const { transcripts, parts = {} } = JSON.parse(fs.readFileSync(file, 'utf8'));
+    const { transcripts, parts = {} } =
+      JSON.parse(fs.readFileSync(file, 'utf8'));
     return transcripts.map((transcript) => {
       const whole = { ...transcript, topic,
                       steps: expand(transcript.steps, parts) };

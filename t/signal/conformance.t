@@ -145,5 +145,6 @@ for (const { transcript, done } of clients) {
 }
 
 test('a client that does not come is told', async () => {
-  await assert.rejects(serve(all()[0], { run: 'true' }), /the client has ended/);
+  await assert.rejects(serve(all()[0], { run: 'true' }),
+                       /the client has ended/);
 });
