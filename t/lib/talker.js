@@ -65,7 +65,7 @@ class Talker extends Durable {
     } else if (type === 'ended') {
       this.ended(message.reason);
     } else if (type === 'signal') {
-      this.number(message.data);
+      this.number(message.data[0]);
     }
   }
 
@@ -117,8 +117,10 @@ class Talker extends Durable {
     }
   }
 
+  /* The next number, and as many words as descriptions may have. */
   say() {
-    this.send({ type: 'signal', call: this.call, data: this.said++ });
+    const words = 'x'.repeat(this.random() ** 6 * 8000);
+    this.send({ type: 'signal', call: this.call, data: [this.said++, words] });
   }
 
   hangUp() {

@@ -76,8 +76,8 @@ async function pause(ms, { going }) {
   }
 }
 
-const options = { settings: { rate: '0' }, fresh: true, schemes: ['ws'],
-                  ms: SECONDS * 1000 + 40000 };
+const options = { settings: { rate: '0', max_backlog: '2m' }, fresh: true,
+                  schemes: ['ws'], ms: SECONDS * 1000 + 40000 };
 
 scenarios(options, {
   async 'connections cut at any byte: each number once, in order'(c) {
