@@ -66,7 +66,21 @@ async function beginOn(server) {
   };
   const runs = await Promise.all(['ws', 'wss'].map((scheme) =>
     begin(scheme, filesIn(ALL).filter((file) => file !== GOODBYE))));
-  return { s, runs, goodbyes: (scheme) => begin(scheme, [GOODBYE]) };
+  const differing = over(runs).then(() => differs(s));
+  differing.catch(() => {}); // its test tells
+  return { s, runs, differing, goodbyes: goodbyes(begin, differing) };
+}
+
+const over = (runs) => Promise.allSettled(
+  runs.flatMap(([, results]) => results.map(({ done, left_out }) =>
+    left_out ? null : done)));
+
+/* What is done to the server all would feel: after all else, ws before wss. */
+async function goodbyes(begin, before) {
+  await before.catch(() => {});
+  const ws = await begin('ws', [GOODBYE]);
+  await over([ws]);
+  return [ws, await begin('wss', [GOODBYE])];
 }
 
 async function tell(server, [scheme, results]) {
@@ -122,21 +136,22 @@ const clients = beginClients();
 
 for (const [server, promise] of begun) {
   later(async () => {
-    let s;
-    let runs = [];
-    let goodbyes;
-    await attempt(`${server}: the server starts`, async () => {
-      ({ s, runs, goodbyes } = await promise);
-    });
-    for (const one of runs) {
+    let on;
+    if (!await attempt(`${server}: the server starts`, async () => {
+      on = await promise;
+    })) {
+      return;
+    }
+    for (const one of on.runs) {
       await tell(server, one);
     }
     await attempt(`${server}: what differs is told, what is not there left out`,
-                  () => differs(s), 60000);
-    for (const [scheme] of runs) {
-      await tell(server, await goodbyes(scheme)); // what is done, all feel
+                  () => on.differing, 60000);
+    for (const one of await on.goodbyes) {
+      await tell(server, one);
     }
-    await attempt(`${server}: the server ends in good order`, () => s.stop());
+    await attempt(`${server}: the server ends in good order`,
+                  () => on.s.stop());
   });
 }
 
