@@ -11,6 +11,7 @@
 
 static void wsig_peer_ask(wsig_peer_t *peer, const wsig_slot_t *holder,
                           wsig_address_t at, wsig_time_t now);
+static void wsig_peer_give_up(wsig_peer_t *peer, wsig_time_t now);
 static void wsig_peer_rest(wsig_peer_t *peer, wsig_time_t now);
 
 void
@@ -147,9 +148,7 @@ wsig_peer_join(wsig_peer_t *peer, wsig_time_t now)
                        &peer->name_hash) != WSIG_OK ||
         wsig_table_add(&worker->by_slot, &peer->node, peer->address.slot) !=
             WSIG_OK) {
-        (void) wsig_registry_remove(worker->zone, peer->address,
-                                    wsig_worker_self(worker));
-        wsig_peer_close(peer, 1013, "memory is short", now);
+        wsig_peer_give_up(peer, now);
         return;
     }
     if (peer->connection == NULL) {
@@ -166,10 +165,26 @@ wsig_peer_join(wsig_peer_t *peer, wsig_time_t now)
         peer->held = now.mono;
     }
     wsig_dialect(peer)->joined(peer, now);
-    if (worker->bidden && wsig_dialect(peer)->bid != NULL) {
+    if (worker->bidden && wsig_peer_may_return(peer)) {
         wsig_dialect(peer)->bid(peer, "reload", WSIG_BID_PACE, now);
     }
     wsig_peer_schedule(peer, now);
+}
+
+/* No memory: a newcomer has no place, who came back keeps his. */
+static void
+wsig_peer_give_up(wsig_peer_t *peer, wsig_time_t now)
+{
+    wsig_worker_t *worker = peer->worker;
+    wsig_owner_t self = wsig_worker_self(worker);
+
+    if (peer->ticket != NULL && peer->ticket->back) {
+        (void) wsig_registry_orphan(worker->zone, peer->address, self,
+                                    now.mono + peer->conf->resume);
+    } else {
+        (void) wsig_registry_remove(worker->zone, peer->address, self);
+    }
+    wsig_peer_close(peer, 1013, "memory is short", now);
 }
 
 /* It came back, but was lost again before its session was here. */
@@ -178,9 +193,6 @@ wsig_peer_rest(wsig_peer_t *peer, wsig_time_t now)
 {
     peer->stage = WSIG_STAGE_LOST;
     peer->until = now.mono + peer->conf->resume;
-    if (peer->ticket->lost && wsig_peer_session(peer) != NULL) {
-        wsig_session_lose(peer->session);
-    }
     free(peer->ticket->bytes);
     free(peer->ticket);
     peer->ticket = NULL;

@@ -21,6 +21,7 @@ static bool wsig_native_came(wsig_peer_t *peer, const wsig_said_t *said,
 static void wsig_native_ack(wsig_peer_t *peer);
 static bool wsig_native_ticket(wsig_peer_t *peer, const wsig_said_t *said,
                                wsig_text_t name);
+static void wsig_native_ticket_free(wsig_peer_t *peer);
 static void wsig_native_welcome(wsig_peer_t *peer, wsig_time_t now);
 
 static const struct {
@@ -263,10 +264,18 @@ wsig_native_ticket(wsig_peer_t *peer, const wsig_said_t *said, wsig_text_t name)
     (void) wsig_read_count(&said->values[WSIG_GOT], &ticket->got);
     raw.data++; /* without its quotes; ours have no escapes */
     raw.size -= 2;
-    if (!wsig_peer_may_return(peer) ||
-        !wsig_token_read(peer->worker->zone, &bearer, raw, &ticket->place,
-                         &ticket->shown.token)) {
+    if (!wsig_peer_may_return(peer)) {
+        return true;
+    }
+    switch (wsig_token_read(peer->worker->zone, &bearer, raw, &ticket->place,
+                            &ticket->shown.token)) {
+    case WSIG_NOMEM:
+        return false;
+    case WSIG_INVALID:
         ticket->shown.token = 0;
+        break;
+    default:
+        break;
     }
     return true;
 }
@@ -291,6 +300,7 @@ wsig_native_joined(wsig_peer_t *peer, wsig_time_t now)
         if (ticket->lost) {
             wsig_worker_count(peer->worker, WSIG_COUNT_LOST);
             if (wsig_peer_session(peer) == NULL) {
+                wsig_native_ticket_free(peer);
                 return;
             }
             wsig_session_begin(peer->session, peer->token);
@@ -316,9 +326,15 @@ wsig_native_joined(wsig_peer_t *peer, wsig_time_t now)
             wsig_dialect_native.note(peer, &ring, now);
         }
     }
-    if (ticket != NULL) {
-        free(ticket->bytes);
-        free(ticket);
+    wsig_native_ticket_free(peer);
+}
+
+static void
+wsig_native_ticket_free(wsig_peer_t *peer)
+{
+    if (peer->ticket != NULL) {
+        free(peer->ticket->bytes);
+        free(peer->ticket);
         peer->ticket = NULL;
     }
 }

@@ -42,6 +42,13 @@ typedef struct wsig_record_s {
     uint32_t met;        /* and that of the receiver */
 } wsig_record_t;
 
+/* Those for a peer wherever it is by now. */
+static inline bool
+wsig_record_follows(const wsig_record_t *record)
+{
+    return record->kind <= WSIG_RECORD_PROBE && !record->copy;
+}
+
 /* Those that may not use the reserve of a mailbox. */
 static inline bool
 wsig_record_is_bulk(const wsig_record_t *record)

@@ -24,7 +24,7 @@ wsig_known_set(wsig_peer_t *peer, uint64_t call, wsig_told_t told,
         known = wsig_session_add_call(peer->session, call, true);
     }
     if (known == NULL) {
-        wsig_peer_close(peer, 1013, "memory is short", now);
+        wsig_peer_miss(peer, now);
         return NULL;
     }
     known->told = told;
@@ -380,6 +380,7 @@ wsig_native_pass_on(wsig_peer_t *peer, const wsig_said_t *said,
     wsig_known_t *known = wsig_session_call(peer->session, said->call);
     wsig_buffer_t out = {0};
     wsig_frame_t *frame;
+    uint32_t before;
     int rc = WSIG_NOMEM;
 
     if (known == NULL) { /* it was not told of its call */
@@ -388,9 +389,9 @@ wsig_native_pass_on(wsig_peer_t *peer, const wsig_said_t *said,
             return;
         }
     }
-    known->flow.sent = wsig_flow_after(known->flow.sent);
+    before = known->flow.sent;
     record.stream = peer->session->stream;
-    record.number = known->flow.sent;
+    record.number = wsig_flow_after(before);
     wsig_native_begin(&out, "signal");
     wsig_put_call_id(&out, "call", said->call);
     wsig_put_member(&out, "from", wsig_peer_name(peer));
@@ -399,9 +400,14 @@ wsig_native_pass_on(wsig_peer_t *peer, const wsig_said_t *said,
     wsig_put_words(&out, "}");
     frame = wsig_frame_end(&out, WSIG_WS_OPCODE_TEXT);
     if (frame != NULL) {
+        known->flow.sent = record.number;
         rc = wsig_worker_text(peer, &record, frame, now);
     }
     if (rc == WSIG_NOMEM) {
+        known = wsig_session_call(peer->session, said->call);
+        if (known != NULL) {
+            known->flow.sent = before; /* nobody is to wait for it */
+        }
         wsig_peer_miss(peer, now);
     }
     wsig_frame_release(frame);

@@ -307,8 +307,8 @@ wsig_native_note_room(wsig_peer_t *peer, uint64_t id, wsig_time_t now)
 }
 
 static void
-wsig_room_pass_on(wsig_peer_t *peer, const wsig_inside_t *inside,
-                  wsig_met_t *met, wsig_text_t data, wsig_time_t now)
+wsig_room_pass_on(wsig_peer_t *peer, wsig_inside_t *inside, wsig_met_t *met,
+                  wsig_text_t data, wsig_time_t now)
 {
     wsig_record_t record = {.kind = WSIG_RECORD_ROOM_TEXT,
                             .to = met->at,
@@ -316,13 +316,13 @@ wsig_room_pass_on(wsig_peer_t *peer, const wsig_inside_t *inside,
                             .from = peer->address,
                             .entered = inside->serial,
                             .met = met->serial};
+    uint32_t before = met->flow.sent;
     wsig_buffer_t out = {0};
     wsig_frame_t *frame;
     int rc = WSIG_NOMEM;
 
-    met->flow.sent = wsig_flow_after(met->flow.sent);
     record.stream = peer->session->stream;
-    record.number = met->flow.sent;
+    record.number = wsig_flow_after(before);
     wsig_native_begin(&out, "signal");
     wsig_put_member(&out, "room", wsig_inside_name(inside));
     wsig_put_peer_id(&out, "from", peer->address);
@@ -331,9 +331,15 @@ wsig_room_pass_on(wsig_peer_t *peer, const wsig_inside_t *inside,
     wsig_put_words(&out, "}");
     frame = wsig_frame_end(&out, WSIG_WS_OPCODE_TEXT);
     if (frame != NULL) {
+        met->flow.sent = record.number;
         rc = wsig_worker_text(peer, &record, frame, now);
     }
     if (rc == WSIG_NOMEM) {
+        inside = wsig_session_room(peer->session, record.call);
+        met = inside != NULL ? wsig_met_find(inside, record.to) : NULL;
+        if (met != NULL) {
+            met->flow.sent = before; /* nobody is to wait for it */
+        }
         wsig_peer_miss(peer, now);
     }
     wsig_frame_release(frame);

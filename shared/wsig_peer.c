@@ -233,7 +233,8 @@ wsig_peer_event(wsig_peer_t *peer, wsig_ws_event_t *event, wsig_time_t now)
             wsig_worker_count(peer->worker, WSIG_COUNT_TEXTS_IN);
             if (peer->unproved) {
                 peer->unproved = false;
-                wsig_registry_heard(peer->worker->zone, peer->address);
+                wsig_registry_heard(peer->worker->zone, peer->address,
+                                    wsig_worker_self(peer->worker));
             }
             wsig_peer_heard(peer, now);
             wsig_dialect(peer)->text(
@@ -353,6 +354,9 @@ wsig_peer_repeat(wsig_peer_t *peer, wsig_frame_t *frame)
 {
     bool idle = wsig_queue_empty(&peer->queue);
 
+    if (peer->doomed) {
+        return;
+    }
     if (wsig_queue_add(&peer->queue, frame) != WSIG_OK) {
         wsig_peer_doom(peer);
         return;
@@ -528,7 +532,7 @@ wsig_peer_part(wsig_peer_t *peer, wsig_time_t now)
     if (!wsig_peer_may_return(peer) || peer->bye || peer->expelled ||
         peer->unmet || !wsig_peer_is_placed(peer)) {
         wsig_peer_leave(peer, now);
-    } else if (peer->worker->ending) {
+    } else if (peer->worker->ending || peer->amiss) {
         wsig_peer_orphan(peer, now);
     } else if (peer->stage == WSIG_STAGE_JOINED) {
         wsig_peer_log_end(peer, now);
@@ -661,6 +665,7 @@ wsig_peer_session(wsig_peer_t *peer)
     if (peer->session == NULL) {
         peer->session = wsig_session_make(peer->token);
         if (peer->session == NULL) {
+            peer->amiss = true;
             wsig_peer_doom(peer);
         }
     }
@@ -672,6 +677,8 @@ wsig_peer_miss(wsig_peer_t *peer, wsig_time_t now)
 {
     if (peer->session != NULL) {
         wsig_session_lose(peer->session);
+    } else {
+        peer->amiss = true;
     }
     if (peer->stage == WSIG_STAGE_JOINED) {
         wsig_peer_close(peer, wsig_peer_may_return(peer) ? 1012 : 1013,

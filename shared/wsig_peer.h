@@ -132,6 +132,7 @@ struct wsig_peer_s {
     bool expelled : 1;  /* it must not come back */
     bool unproved : 1;  /* it came back, and was not heard since */
     bool unmet : 1;     /* new, and it may not have its welcome yet */
+    bool amiss : 1; /* something is lost, and there is no session to say so */
     bool owns_conf : 1; /* a copy: there is no host that keeps it */
     uint8_t name_size;
     uint8_t identity_size;

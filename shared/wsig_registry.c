@@ -291,9 +291,20 @@ wsig_orphans_expect(wsig_zone_t *zone, int64_t at)
     }
 }
 
-int
-wsig_registry_lose(wsig_zone_t *zone, wsig_address_t address,
-                   wsig_owner_t owner, int64_t until)
+/* The epoch is stored last, and 0 in between: it is that of no worker. */
+static void
+wsig_slot_own(wsig_slot_t *slot, wsig_owner_t owner)
+{
+    slot->epoch = 0;
+    atomic_thread_fence(memory_order_release);
+    slot->worker = (uint16_t) owner.worker;
+    atomic_thread_fence(memory_order_release);
+    slot->epoch = owner.epoch;
+}
+
+static int
+wsig_slot_lose(wsig_zone_t *zone, wsig_address_t address, wsig_owner_t owner,
+               int64_t until, bool keeps)
 {
     uint32_t partition;
     wsig_slot_t *slot = wsig_slot_lock(zone, address, &partition);
@@ -301,14 +312,31 @@ wsig_registry_lose(wsig_zone_t *zone, wsig_address_t address,
 
     if (slot != NULL && wsig_slot_is_of(slot, owner)) {
         slot->lost_until = until;
+        if (!keeps) {
+            slot->epoch = 0;
+        }
         wsig_changes_add(zone, address.slot);
         rc = WSIG_OK;
     }
     wsig_partition_unlock(zone, partition);
     if (rc == WSIG_OK) {
-        wsig_orphans_expect(zone, until + ORPHAN_GRACE);
+        wsig_orphans_expect(zone, until + (keeps ? ORPHAN_GRACE : 0));
     }
     return rc;
+}
+
+int
+wsig_registry_lose(wsig_zone_t *zone, wsig_address_t address,
+                   wsig_owner_t owner, int64_t until)
+{
+    return wsig_slot_lose(zone, address, owner, until, true);
+}
+
+int
+wsig_registry_orphan(wsig_zone_t *zone, wsig_address_t address,
+                     wsig_owner_t owner, int64_t until)
+{
+    return wsig_slot_lose(zone, address, owner, until, false);
 }
 
 int
@@ -331,9 +359,8 @@ wsig_registry_take(wsig_zone_t *zone, wsig_address_t address,
             slot->used = shown.token;
             slot->token = slot->token + 1 != 0 ? slot->token + 1 : 1;
         }
-        slot->worker = (uint16_t) to.worker;
-        slot->epoch = to.epoch;
         slot->lost_until = until;
+        wsig_slot_own(slot, to);
         *peer = *slot;
         wsig_changes_add(zone, address.slot);
     }
@@ -342,12 +369,13 @@ wsig_registry_take(wsig_zone_t *zone, wsig_address_t address,
 }
 
 void
-wsig_registry_heard(wsig_zone_t *zone, wsig_address_t address)
+wsig_registry_heard(wsig_zone_t *zone, wsig_address_t address,
+                    wsig_owner_t owner)
 {
     uint32_t partition;
     wsig_slot_t *slot = wsig_slot_lock(zone, address, &partition);
 
-    if (slot != NULL) {
+    if (slot != NULL && wsig_slot_is_of(slot, owner)) {
         slot->used = 0;
     }
     wsig_partition_unlock(zone, partition);

@@ -117,6 +117,10 @@ int wsig_registry_remove(wsig_zone_t *zone, wsig_address_t address,
 int wsig_registry_lose(wsig_zone_t *zone, wsig_address_t address,
                        wsig_owner_t owner, int64_t until);
 
+/* The same, and the owner has no session (any more): the place is nobody's. */
+int wsig_registry_orphan(wsig_zone_t *zone, wsig_address_t address,
+                         wsig_owner_t owner, int64_t until);
+
 /* Is this the number of a token that is good now? */
 static inline bool
 wsig_slot_knows(const wsig_slot_t *slot, uint32_t token)
@@ -140,7 +144,8 @@ int wsig_registry_take(wsig_zone_t *zone, wsig_address_t address,
                        int64_t until, wsig_slot_t *peer);
 
 /* The client has its new token: the one it came with is no longer good. */
-void wsig_registry_heard(wsig_zone_t *zone, wsig_address_t address);
+void wsig_registry_heard(wsig_zone_t *zone, wsig_address_t address,
+                         wsig_owner_t owner);
 
 /* Copy a peer's slot.  WSIG_ABSENT: it is gone, or its worker is and it had
  * no time to come back. */

@@ -60,30 +60,39 @@ wsig_relay_post(wsig_relay_t *relay, unsigned worker, uint32_t epoch,
     return WSIG_OK;
 }
 
-static void
-wsig_relay_drop_first(wsig_relay_t *relay, unsigned worker)
+/* Take the first off the list; the caller frees it. */
+static wsig_waiting_t *
+wsig_relay_first(wsig_relay_t *relay, unsigned worker)
 {
     wsig_waiting_t *waiting = relay->outbox[worker].first;
 
-    relay->outbox[worker].first = waiting->next;
-    relay->bytes -= sizeof(*waiting) + waiting->record.size;
-    relay->outbox[worker].bytes -= sizeof(*waiting) + waiting->record.size;
-    free(waiting);
+    if (waiting != NULL) {
+        relay->outbox[worker].first = waiting->next;
+        relay->bytes -= sizeof(*waiting) + waiting->record.size;
+        relay->outbox[worker].bytes -= sizeof(*waiting) + waiting->record.size;
+    }
+    return waiting;
 }
 
 void
-wsig_relay_retry(wsig_relay_t *relay)
+wsig_relay_retry(wsig_relay_t *relay, wsig_time_t now)
 {
-    const wsig_waiting_t *waiting;
+    wsig_waiting_t *waiting;
     unsigned worker;
+    int rc;
 
     for (worker = 0; worker < WSIG_WORKERS && relay->bytes > 0; worker++) {
         while ((waiting = relay->outbox[worker].first) != NULL) {
-            if (wsig_relay_try(relay, worker, waiting->epoch, &waiting->record,
-                               waiting->body) == WSIG_AGAIN) {
+            rc = wsig_relay_try(relay, worker, waiting->epoch, &waiting->record,
+                                waiting->body);
+            if (rc == WSIG_AGAIN) {
                 break;
             }
-            wsig_relay_drop_first(relay, worker);
+            (void) wsig_relay_first(relay, worker);
+            if (rc == WSIG_ABSENT) {
+                relay->gone(relay->ctx, &waiting->record, waiting->body, now);
+            }
+            free(waiting);
         }
     }
 }
@@ -91,11 +100,12 @@ wsig_relay_retry(wsig_relay_t *relay)
 void
 wsig_relay_free(wsig_relay_t *relay)
 {
+    wsig_waiting_t *waiting;
     unsigned worker;
 
     for (worker = 0; worker < WSIG_WORKERS; worker++) {
-        while (relay->outbox[worker].first != NULL) {
-            wsig_relay_drop_first(relay, worker);
+        while ((waiting = wsig_relay_first(relay, worker)) != NULL) {
+            free(waiting);
         }
     }
 }

@@ -17,6 +17,11 @@ typedef struct wsig_relay_s {
     wsig_zone_t *zone;
     int socket;   /* to ring with */
     size_t bytes; /* that wait, in all */
+
+    /* Called with each record that waited for a worker that is gone. */
+    void (*gone)(void *ctx, const wsig_record_t *record, const void *body,
+                 wsig_time_t now);
+    void *ctx;
     struct {
         wsig_waiting_t *first;
         wsig_waiting_t *last;
@@ -38,7 +43,7 @@ int wsig_relay_post(wsig_relay_t *relay, unsigned worker, uint32_t epoch,
                     const wsig_record_t *record, const void *body);
 
 /* Try again what waits. */
-void wsig_relay_retry(wsig_relay_t *relay);
+void wsig_relay_retry(wsig_relay_t *relay, wsig_time_t now);
 
 void wsig_relay_free(wsig_relay_t *relay);
 

@@ -13,7 +13,9 @@
  *
  * The worker that has the session sends a copy in pieces, and behind them what
  * else comes for that peer.  It keeps its own until the registry names another:
- * whoever asked may be gone when the copy arrives.
+ * whoever asked may be gone when the copy arrives.  If it cannot go on with
+ * that (it ends, or memory is short) it disowns the place, so that the copy,
+ * which may not be whole then, is of no use.
  */
 
 #define RETURN_WAIT 2600 /* ms for the session; then it is lost */
@@ -90,7 +92,7 @@ wsig_peer_seek(wsig_peer_t *peer, wsig_time_t now)
             wsig_peer_step_out(here);
             wsig_peer_end(here);
         }
-        wsig_peer_take_place(peer, owner, &parcel, now);
+        wsig_peer_take_place(peer, owner, here != NULL ? &parcel : NULL, now);
         return;
     }
     if (now.mono >= peer->until ||
@@ -160,6 +162,10 @@ wsig_peer_take_place(wsig_peer_t *peer, wsig_owner_t from,
     wsig_slot_t slot;
     int rc;
 
+    if (peer->connection == NULL && parcel == NULL) {
+        wsig_peer_drop(peer, now); /* neither client nor session */
+        return;
+    }
     if (peer->connection == NULL) { /* lost again in the meantime */
         until = now.mono + peer->conf->resume;
     }
@@ -262,13 +268,10 @@ wsig_peer_part_with(wsig_peer_t *peer, wsig_time_t now)
     wsig_worker_t *worker = peer->worker;
     wsig_peer_t *lost;
 
-    (void) wsig_registry_lose(worker->zone, peer->address,
-                              wsig_worker_self(worker),
-                              now.mono + peer->conf->resume);
     lost = wsig_peer_make(worker, &peer->realm->id, wsig_peer_realm(peer),
                           wsig_peer_identity(peer));
     if (lost == NULL) {
-        wsig_peer_step_out(peer);
+        wsig_peer_orphan(peer, now);
         return NULL;
     }
     lost->conf = peer->conf;
@@ -278,9 +281,12 @@ wsig_peer_part_with(wsig_peer_t *peer, wsig_time_t now)
             WSIG_OK) {
         wsig_peer_step_out(lost);
         wsig_peer_end(lost);
-        wsig_peer_step_out(peer);
+        wsig_peer_orphan(peer, now);
         return NULL;
     }
+    (void) wsig_registry_lose(worker->zone, peer->address,
+                              wsig_worker_self(worker),
+                              now.mono + peer->conf->resume);
     lost->stage = WSIG_STAGE_LOST;
     lost->until = now.mono + lost->conf->resume;
     lost->opened = peer->opened;
@@ -319,9 +325,9 @@ wsig_peer_lose(wsig_peer_t *peer, wsig_time_t now)
 void
 wsig_peer_orphan(wsig_peer_t *peer, wsig_time_t now)
 {
-    (void) wsig_registry_lose(peer->worker->zone, peer->address,
-                              wsig_worker_self(peer->worker),
-                              now.mono + peer->conf->resume);
+    (void) wsig_registry_orphan(peer->worker->zone, peer->address,
+                                wsig_worker_self(peer->worker),
+                                now.mono + peer->conf->resume);
     wsig_peer_step_out(peer);
 }
 

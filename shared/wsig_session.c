@@ -10,7 +10,6 @@ wsig_session_make(uint32_t token)
 
     if (session != NULL) {
         session->stream = token;
-        session->anew = token;
     }
     return session;
 }
@@ -70,7 +69,8 @@ wsig_session_acked(wsig_session_t *session, uint64_t got)
 bool
 wsig_session_again(wsig_session_t *session, uint32_t token, uint64_t got)
 {
-    if (session->lost || (int32_t) (token - session->anew) < 0 ||
+    if (session->lost ||
+        (session->anew != 0 && (int32_t) (token - session->anew) < 0) ||
         got < session->acked || wsig_session_acked(session, got) != WSIG_OK ||
         got != session->sent - session->n_kept) {
         return false;

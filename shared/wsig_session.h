@@ -55,7 +55,7 @@ typedef struct wsig_inside_s {
 
 typedef struct wsig_session_s {
     uint32_t stream; /* of the texts it sends: see wsig_flow.h */
-    uint32_t anew;   /* the token with which the counts began */
+    uint32_t anew;   /* the token with which the counts began anew; 0: never */
     bool lost;       /* something could not be kept */
     uint8_t n_calls;
     uint8_t n_rooms;

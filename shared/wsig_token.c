@@ -49,7 +49,7 @@ wsig_token_write(const wsig_zone_t *zone, const wsig_bearer_t *bearer,
 }
 
 /* What is not written as we write it is none of ours. */
-bool
+int
 wsig_token_read(const wsig_zone_t *zone, const wsig_bearer_t *bearer,
                 wsig_text_t token, wsig_address_t *place, uint32_t *number)
 {
@@ -57,17 +57,21 @@ wsig_token_read(const wsig_zone_t *zone, const wsig_bearer_t *bearer,
     unsigned slot, generation, n;
 
     if (token.size >= sizeof(text)) {
-        return false;
+        return WSIG_INVALID;
     }
     memcpy(text, token.data, token.size);
     text[token.size] = '\0';
     if (sscanf(text, "r%8x-%8x-%8x-", &slot, &generation, &n) != 3 ||
         slot >= zone->shared->partitions * WSIG_PARTITION_SLOTS) {
-        return false;
+        return WSIG_INVALID;
     }
     *place = (wsig_address_t){slot, generation};
     *number = n;
-    return wsig_token_write(zone, bearer, *place, n, ours) == WSIG_OK &&
-           strlen(ours) == token.size &&
-           CRYPTO_memcmp(ours, text, token.size) == 0;
+    if (wsig_token_write(zone, bearer, *place, n, ours) != WSIG_OK) {
+        return WSIG_NOMEM;
+    }
+    return strlen(ours) == token.size &&
+                   CRYPTO_memcmp(ours, text, token.size) == 0
+               ? WSIG_OK
+               : WSIG_INVALID;
 }

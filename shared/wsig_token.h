@@ -25,9 +25,9 @@ int wsig_token_write(const wsig_zone_t *zone, const wsig_bearer_t *bearer,
                      wsig_address_t place, uint32_t number,
                      char token[WSIG_TOKEN_ROOM]);
 
-/* What a token says.  false: it is none of ours, or another's. */
-bool wsig_token_read(const wsig_zone_t *zone, const wsig_bearer_t *bearer,
-                     wsig_text_t token, wsig_address_t *place,
-                     uint32_t *number);
+/* What a token says.  WSIG_INVALID: it is none of ours, or another's.
+ * WSIG_NOMEM. */
+int wsig_token_read(const wsig_zone_t *zone, const wsig_bearer_t *bearer,
+                    wsig_text_t token, wsig_address_t *place, uint32_t *number);
 
 #endif

@@ -39,6 +39,8 @@ static void wsig_worker_receive(wsig_worker_t *worker,
                                 const wsig_record_t *record, const char *body,
                                 wsig_time_t now);
 static void wsig_worker_moved(void *ctx, uint32_t slot);
+static void wsig_worker_again(void *ctx, const wsig_record_t *record,
+                              const void *body, wsig_time_t now);
 static bool wsig_worker_close_some(wsig_worker_t *worker, size_t n,
                                    uint16_t code, const char *why,
                                    wsig_time_t now);
@@ -58,6 +60,8 @@ wsig_worker_start(wsig_worker_t **result, wsig_zone_t *zone,
     worker->host = host;
     worker->host_data = host_data;
     worker->relay.zone = zone;
+    worker->relay.gone = wsig_worker_again;
+    worker->relay.ctx = worker;
     rc = wsig_place_claim(zone, &worker->place, &worker->epoch, &died);
     if (rc != WSIG_OK) {
         free(worker);
@@ -110,14 +114,14 @@ wsig_worker_timer(wsig_worker_t *worker, wsig_time_t now)
 
     worker->timer_at = WSIG_NEVER;
     worker->again = false;
-    wsig_relay_retry(&worker->relay);
+    wsig_relay_retry(&worker->relay, now);
+    wsig_worker_take(worker, now);
     while ((timer = wsig_timers_first(&worker->timers)) != NULL &&
            timer->due <= now.mono) {
         wsig_peer_due(
             (wsig_peer_t *) ((char *) timer - offsetof(wsig_peer_t, timer)),
             now);
     }
-    wsig_worker_take(worker, now);
     wsig_worker_sweep(worker, SWEEP_BUDGET, now);
     if (now.mono >= worker->tick_at) {
         wsig_worker_tick(worker, now);
@@ -318,8 +322,7 @@ wsig_worker_bid(wsig_worker_t *worker, const char *reason, int64_t within,
     pace = pace * 1000 < most ? pace * 1000 : most > 0 ? most : 0;
     worker->bidden = true;
     for (peer = worker->peers; peer != NULL; peer = peer->next) {
-        if (peer->stage == WSIG_STAGE_JOINED &&
-            wsig_dialect(peer)->bid != NULL) {
+        if (peer->stage == WSIG_STAGE_JOINED && wsig_peer_may_return(peer)) {
             after += pace;
             wsig_dialect(peer)->bid(peer, reason, after / 1000, now);
         }
@@ -406,10 +409,10 @@ wsig_worker_empty(wsig_worker_t *worker, wsig_time_t now)
         worker->again = false;
         wsig_worker_take(worker, now);
     }
-    wsig_relay_retry(&worker->relay);
+    wsig_relay_retry(&worker->relay, now);
     for (tries = 0; worker->relay.bytes > 0 && tries < EMPTY_TRIES; tries++) {
         nanosleep(&pause, NULL);
-        wsig_relay_retry(&worker->relay);
+        wsig_relay_retry(&worker->relay, now);
     }
 }
 
@@ -493,11 +496,35 @@ wsig_worker_pass_on(wsig_worker_t *worker, const wsig_record_t *record,
     }
 }
 
+/* A lost peer whose session another worker has got: that gets what comes as
+ * well.  false: the peer here has nothing any more. */
+static bool
+wsig_worker_copy(wsig_worker_t *worker, wsig_peer_t *lost,
+                 const wsig_record_t *record, const char *body, wsig_time_t now)
+{
+    wsig_record_t copy = *record;
+    wsig_slot_t slot;
+
+    if (wsig_registry_get(worker->zone, record->to, &slot) != WSIG_OK ||
+        !wsig_slot_is_of(&slot, wsig_worker_self(worker))) {
+        wsig_worker_pass_on(worker, record, body, now);
+        return false;
+    }
+    copy.copy = 1;
+    if (wsig_relay_is_full(&worker->relay, lost->ticket->other.worker) ||
+        wsig_worker_post(worker, lost->ticket->other, &copy, body, now) ==
+            WSIG_NOMEM) {
+        wsig_peer_orphan(lost, now); /* it does not get all */
+        wsig_peer_end(lost);
+        return false;
+    }
+    return true;
+}
+
 static void
 wsig_worker_receive(wsig_worker_t *worker, const wsig_record_t *record,
                     const char *body, wsig_time_t now)
 {
-    wsig_record_t copy;
     wsig_frame_t *frame;
     wsig_peer_t *peer;
 
@@ -514,15 +541,18 @@ wsig_worker_receive(wsig_worker_t *worker, const wsig_record_t *record,
         }
         return;
     }
-    if (peer->ticket != NULL && record->kind != WSIG_RECORD_TAKE) {
-        copy = *record;
-        copy.copy = 1;
-        (void) wsig_worker_post(worker, peer->ticket->other, &copy, body, now);
+    if (peer->ticket != NULL && record->kind != WSIG_RECORD_TAKE &&
+        !wsig_worker_copy(worker, peer, record, body, now)) {
+        return;
     }
     switch (record->kind) {
     case WSIG_RECORD_TEXT:
     case WSIG_RECORD_ROOM_TEXT:
         frame = wsig_frame_of(WSIG_WS_OPCODE_TEXT, body, record->size);
+        if (frame == NULL) {
+            wsig_peer_miss(peer, now);
+            break;
+        }
         wsig_dialect(peer)->deliver(peer, record, frame, now);
         wsig_frame_release(frame);
         break;
@@ -609,6 +639,18 @@ wsig_worker_send(wsig_worker_t *worker, const wsig_record_t *record,
         rc = wsig_worker_post(worker, *to, record, body, now);
     }
     return rc;
+}
+
+/* What waited for a worker that has ended: its peers may have moved. */
+static void
+wsig_worker_again(void *ctx, const wsig_record_t *record, const void *body,
+                  wsig_time_t now)
+{
+    wsig_owner_t to;
+
+    if (wsig_record_follows(record)) {
+        (void) wsig_worker_send(ctx, record, body, &to, now);
+    }
 }
 
 int

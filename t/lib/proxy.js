@@ -67,6 +67,7 @@ class Proxy {
       }
     });
     from.on('end', () => to.end());
+    from.resume(); /* it may have been paused for its first bytes */
   }
 
   /* Cut each line that is there after so many more bytes, of either way. */
