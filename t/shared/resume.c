@@ -747,6 +747,236 @@ ended(void)
     stage_end(&stage);
 }
 
+/* ------------------------------------------------- workers that hang or end */
+
+static host_t *only[3]; /* those that run; the others hang */
+
+static void
+only_these(size_t a, size_t b)
+{
+    only[0] = stage.list[a];
+    only[1] = stage.list[b];
+}
+
+/* The claim loses its connection, and the session never comes: the place is
+ * left where it is, and so is the order of what bob says. */
+static void
+nobody_claims(void)
+{
+    person_t alice, bob;
+    char call[32];
+
+    begin(3);
+    join(&alice, 0, "alice", NULL);
+    join(&bob, 1, "bob", NULL);
+    connect(&alice, &bob, call);
+    signals(&bob, call, 1, 3);
+    stage_settle(&stage);
+    hears_numbers(&alice, 1, 3);
+    only_these(0, 2);
+    shows(&bob, 2, bob.token);
+    host_pass(only, 2, 500);
+    lose(&bob);
+    host_pass(only, 2, 3000);
+    stage_settle(&stage);
+    stage_pass(&stage, 300);
+    comes_back(&bob, 2, false, 4);
+    signals(&bob, call, 4, 6);
+    stage_settle(&stage);
+    hears_numbers(&alice, 4, 6);
+    leave(&bob);
+    leave(&alice);
+    stage_end(&stage);
+}
+
+/* A session that begins late is no reason to doubt an older token. */
+static void
+late_session(void)
+{
+    person_t alice, bob;
+    char old[80];
+
+    begin(2);
+    join(&alice, 0, "alice", NULL);
+    join(&bob, 1, "bob", NULL);
+    strcpy(old, bob.token);
+    lose(&bob);
+    shows(&bob, 1, old);
+    stage_settle(&stage);
+    lose(&bob); /* its welcome never came */
+    client_says(alice.client, "{'type':'call','to':'bob'}");
+    stage_settle(&stage);
+    shows(&bob, 1, old);
+    stage_settle(&stage);
+    (void) is_back(&bob, false, 0);
+    hears_of(&bob, "ring");
+    leave(&bob);
+    leave(&alice);
+    stage_end(&stage);
+}
+
+/* What a worker had got before it hung follows bob, who has moved twice. */
+static void
+moved_twice(void)
+{
+    person_t alice, bob;
+    char call[32];
+
+    begin(4);
+    join(&alice, 0, "alice", NULL);
+    join(&bob, 1, "bob", NULL);
+    connect(&alice, &bob, call);
+    lose(&bob);
+    shows(&bob, 2, bob.token);
+    (void) host_ring(&stage.hosts[1]);
+    signals(&alice, call, 1, 1);
+    only_these(0, 2);
+    only[2] = stage.list[3];
+    host_pass(only, 3, 10);
+    (void) is_back(&bob, false, 1);
+    lose(&bob);
+    shows(&bob, 3, bob.token);
+    host_pass(only, 3, 300);
+    (void) is_back(&bob, false, 1);
+    (void) host_ring(&stage.hosts[1]);
+    stage_settle(&stage);
+    hears_numbers(&bob, 1, 1);
+    leave(&bob);
+    leave(&alice);
+    stage_end(&stage);
+}
+
+/* A worker that ends with what it could not pass on: that is told. */
+static void
+ends_in_between(void)
+{
+    person_t alice, bob;
+    char call[32];
+
+    begin(3);
+    join(&alice, 0, "alice", NULL);
+    join(&bob, 2, "bob", NULL);
+    connect(&alice, &bob, call);
+    lose(&bob);
+    shows(&bob, 1, bob.token);
+    (void) host_ring(&stage.hosts[2]);
+    signals(&alice, call, 1, 1);
+    host_stop(&stage.hosts[2]);
+    stage.n = 2;
+    stage_settle(&stage);
+    stage_pass(&stage, 300);
+    (void) is_back(&bob, true, 0);
+    signals(&alice, call, 2, 2);
+    stage_settle(&stage);
+    hears_numbers(&bob, 2, 2);
+    leave(&bob);
+    leave(&alice);
+    stage_end(&stage);
+}
+
+/* A peer that has lost its place says nothing about its tokens. */
+static void
+stale(void)
+{
+    person_t bob;
+    client_t *old;
+    char second[80];
+
+    begin(2);
+    join(&bob, 0, "bob", NULL);
+    comes_back(&bob, 1, false, 0);
+    strcpy(second, bob.token);
+    old = bob.client;
+    only_these(0, 0);
+    shows(&bob, 0, second);
+    host_pass(only, 1, 3000);
+    (void) is_back(&bob, true, 0);
+    lose(&bob); /* but that was not heard */
+    client_says(old, "{'type':'ack','got':0}");
+    shows(&bob, 0, second);
+    stage_settle(&stage);
+    (void) is_back(&bob, true, 0);
+    leave(&bob);
+    stage_end(&stage);
+}
+
+/* What waits for a full mailbox follows bob when its worker ends. */
+static void
+waits_for_one_who_ends(void)
+{
+    static char blob[40001];
+    person_t alice, bob;
+    char call[32];
+    int i, n = 0;
+
+    begin(3);
+    stage.conf.rate = 0;
+    stage.conf.max_backlog = 4000000;
+    memset(blob, 'x', 40000);
+    join(&alice, 0, "alice", NULL);
+    join(&bob, 2, "bob", NULL);
+    connect(&alice, &bob, call);
+    for (i = 0; i < 40; i++) {
+        client_says(alice.client, "{'type':'signal','call':'%s','data':'%s'}",
+                    call, blob);
+    }
+    only_these(1, 2);
+    host_quit(&stage.hosts[2], 60000, true);
+    host_pass(only, 2, 50);
+    while (hears(&bob) != NULL) {
+        n++;
+    }
+    CHECK(n > 0 && n < 40, "%d", n);
+    shows(&bob, 1, bob.token);
+    host_pass(only, 2, 300);
+    CHECK(wsig_worker_peers(stage.hosts[2].worker) == 0);
+    host_stop(&stage.hosts[2]);
+    stage.n = 2;
+    stage_settle(&stage);
+    (void) is_back(&bob, false, 1);
+    while (hears(&bob) != NULL) {
+        n++;
+    }
+    CHECK(n == 40, "%d", n);
+    leave(&bob);
+    leave(&alice);
+    stage_end(&stage);
+}
+
+/* The worker that has asked for the session hangs: nothing piles up for it. */
+static void
+asked_and_hangs(void)
+{
+    static char blob[60001];
+    person_t alice, bob;
+    char call[32];
+    int i;
+
+    begin(3);
+    stage.conf.rate = 0;
+    memset(blob, 'x', 60000);
+    join(&alice, 0, "alice", NULL);
+    join(&bob, 1, "bob", NULL);
+    connect(&alice, &bob, call);
+    lose(&bob);
+    shows(&bob, 2, bob.token);
+    only_these(0, 1);
+    for (i = 0; i < 200; i++) {
+        client_says(alice.client, "{'type':'signal','call':'%s','data':'%s'}",
+                    call, blob);
+        host_settle(only, 2);
+        client_forget(alice.client);
+    }
+    CHECK(stage.hosts[1].worker->relay.bytes <
+          WSIG_RELAY_FULL + 2 * sizeof(blob));
+    stage_settle(&stage);
+    stage_pass(&stage, 300);
+    (void) is_back(&bob, true, 0);
+    leave(&bob);
+    leave(&alice);
+    stage_end(&stage);
+}
+
 /* ------------------------------------------------------------ memory */
 
 static size_t
@@ -828,6 +1058,13 @@ main(void)
     on_its_way(2);
     goodbye();
     ended();
+    nobody_claims();
+    late_session();
+    moved_twice();
+    ends_in_between();
+    stale();
+    waits_for_one_who_ends();
+    asked_and_hangs();
     ten_thousand_times();
     return 0;
 }
