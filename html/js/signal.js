@@ -320,11 +320,11 @@ export class Signal extends EventTarget {
    * @param {Line} line
    * @param {Message} welcome
    */
-  #goOn(line, { lost, got }) {
+  #goOn(line, { resumed, lost, got }) {
     if (lost) {
       this.#ledger = new Ledger();
     } else {
-      this.#ledger.resume(line.claimed, got ?? 0);
+      this.#ledger.resume(resumed ? line.claimed : 0, got ?? 0);
       this.#ledger.kept.forEach((text) => line.send(text));
       this.#owe();
     }
