@@ -51,10 +51,21 @@ wsig_say_calling(wsig_peer_t *peer, const wsig_call_t *call,
     wsig_native_end_counted(peer, &out);
 }
 
+/* The whole seconds for which it rings.  (The clock of the worker that dialled
+ * may be some ms ahead of ours.) */
+static void
+wsig_put_expires(wsig_buffer_t *out, const wsig_call_t *call, wsig_time_t now)
+{
+    int64_t since = now.mono > call->started ? now.mono : call->started;
+    int64_t left = call->deadline - since;
+
+    wsig_put_words(out, ",\"expires\":");
+    wsig_put_number(out, left > 0 ? (left + 999) / 1000 : 0);
+}
+
 static void
 wsig_say_ring(wsig_peer_t *peer, const wsig_call_t *call, wsig_time_t now)
 {
-    int64_t left = call->deadline - now.mono;
     wsig_buffer_t out = {0};
 
     wsig_native_begin(&out, "ring");
@@ -66,8 +77,7 @@ wsig_say_ring(wsig_peer_t *peer, const wsig_call_t *call, wsig_time_t now)
         wsig_put_words(&out, ",\"info\":");
         wsig_put(&out, call->info, call->info_size);
     }
-    wsig_put_words(&out, ",\"expires\":");
-    wsig_put_number(&out, left > 0 ? (left + 999) / 1000 : 0);
+    wsig_put_expires(&out, call, now);
     wsig_native_end_counted(peer, &out);
 }
 
@@ -518,7 +528,6 @@ wsig_put_call(wsig_buffer_t *out, const wsig_peer_t *peer,
 {
     bool caller = wsig_address_same(peer->address, call->caller);
     bool answered = call->state == WSIG_CALL_ANSWERED;
-    int64_t left = call->deadline - now.mono;
 
     wsig_put_words(out, "{\"state\":\"");
     wsig_put_words(out, answered ? "answered" : caller ? "calling" : "ringing");
@@ -529,8 +538,7 @@ wsig_put_call(wsig_buffer_t *out, const wsig_peer_t *peer,
     wsig_put_media(out, caller && answered ? &call->callee_media
                                            : &call->caller_media);
     if (!answered) {
-        wsig_put_words(out, ",\"expires\":");
-        wsig_put_number(out, left > 0 ? (left + 999) / 1000 : 0);
+        wsig_put_expires(out, call, now);
     }
     wsig_put_words(out, "}");
 }
