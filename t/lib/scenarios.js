@@ -123,6 +123,8 @@ class Context {
  *   schemes      ['ws', 'wss']
  *   ms           that one test may take
  *   fresh        true: each test gets a server of its own
+ *   together     true: they run at the same time, for those that mostly wait;
+ *                on one server they must not meet
  */
 function scenarios(options, tests) {
   const { only, conformance } = options;
@@ -134,7 +136,7 @@ function scenarios(options, tests) {
 }
 
 async function runOn(options, tests) {
-  const { fresh, schemes = ['ws', 'wss'], ms } = options;
+  const { fresh, together, schemes = ['ws', 'wss'], ms } = options;
   const server = [options.server, options.mpm].filter(Boolean).join(' ');
   let s = null;
   if (!fresh && !await attempt(`${server}: the server starts`, async () => {
@@ -143,9 +145,14 @@ async function runOn(options, tests) {
     return;
   }
   for (const scheme of schemes) {
-    for (const [what, run] of Object.entries(tests)) {
-      await attempt(`${server} ${scheme}: ${what}`,
-                    () => runOne(s, options, scheme, run), ms);
+    const all = Object.entries(tests).map(([what, run]) =>
+      () => attempt(`${server} ${scheme}: ${what}`,
+                    () => runOne(s, options, scheme, run), ms));
+    if (together) {
+      await Promise.all(all.map((start) => start()));
+    }
+    for (const start of together ? [] : all) {
+      await start();
     }
   }
   if (!fresh) {

@@ -13,7 +13,9 @@ const { sleep, until } = require('../lib/server');
 
 const MEMBERS = '/members/signal';
 const BRIEF = '/brief/signal';   // a window of one second
+const TWO = '/two/signal';       // ... of two
 const SMALL = '/small/signal';   // keeps 4 KB
+const TINY = '/tiny/signal';     // a realm of two
 const OFF = '/off/signal';       // no resume
 const GUESTS = '/guests/signal'; // guests may only call
 
@@ -24,6 +26,8 @@ const options = {
     [MEMBERS]: { kind: 'signal', auth: true,
                  settings: { identity: 'remote_user' } },
     [BRIEF]: { kind: 'signal', settings: { resume: '1s' } },
+    [TWO]: { kind: 'signal', settings: { resume: '2s' } },
+    [TINY]: { kind: 'signal', settings: { realm: 'tiny', max_peers: '2' } },
     [SMALL]: { kind: 'signal', settings: { max_backlog: '4k',
                                            max_message: '4k' } },
     [OFF]: { kind: 'signal', settings: { resume: '0' } },
@@ -136,7 +140,6 @@ const rows = {
       again.send({ type: 'hangup', call });
       await ended(bob, call, 'hangup');
       await again.close();
-      await bob.shows({ alice: null });
     }
   },
 
@@ -443,7 +446,6 @@ const rows = {
       winner.send({ type: 'hangup', call });
       await ended(bob, call, 'hangup');
       await winner.close();
-      await bob.shows({ alice: null });
     }
   },
 
@@ -475,7 +477,6 @@ const rows = {
       const alice = await c.native('alice', { off: bob.worker });
       const call = await answered(alice, bob);
       await end(alice);
-      await bob.shows({ alice: 'away' });
       const again = await c.again(alice, where(alice));
       taken(again);
       assert.equal(again.welcome.calls[0].call, call, how);
@@ -484,7 +485,6 @@ const rows = {
       again.send({ type: 'hangup', call });
       await ended(bob, call, 'hangup');
       await again.close();
-      await bob.shows({ alice: null });
     }
   },
 
@@ -666,11 +666,11 @@ scenarios({ ...options, schemes: ['ws'] },
           each('here', ({ worker }) => ({ on: worker })));
 scenarios(options, each('elsewhere', ({ worker }) => ({ off: worker })));
 
-/* Those that wait. */
-scenarios({ ...options, schemes: ['ws'] }, {
+/* Those that wait.  (Each with people of its own.) */
+scenarios({ ...options, schemes: ['ws'], together: true }, {
   async 'acks of the server: after 16 texts, or 2 s'(c) {
-    const alice = await c.native('alice');
-    const bob = await c.native('bob', { off: alice.worker });
+    const alice = await c.native('alice 1');
+    const bob = await c.native('bob 1', { off: alice.worker });
     const counted = async () => {
       await refused(alice, 15);
       assert.deepEqual(alice.acks, []);
@@ -712,9 +712,9 @@ scenarios({ ...options, schemes: ['ws'] }, {
   },
 
   async 'after the window place, name and calls are gone'(c) {
-    const bob = await c.native('bob');
-    const carol = await c.native('carol');
-    const dave = await c.native('dave');
+    const bob = await c.native('bob 2');
+    const carol = await c.native('carol 2');
+    const dave = await c.native('dave 2');
     const people = {};
     for (const name of ['talks', 'rings', 'dials', 'stays']) {
       people[name] = await c.native(name, { path: BRIEF,
@@ -743,56 +743,81 @@ scenarios({ ...options, schemes: ['ws'] }, {
   },
 
   async 'who comes in the window stays beyond it'(c) {
-    const bob = await c.native('bob');
-    const alice = await c.native('alice', { path: BRIEF });
+    const bob = await c.native('bob 3');
+    const alice = await c.native('alice 3', { path: TWO });
     const call = await answered(alice, bob);
     await alice.cut();
     await sleep(500);
     const again = await c.again(alice, { off: alice.worker });
-    await sleep(1300);
     taken(again);
+    await sleep(2200);
+    await bob.shows({ [alice.name]: 'busy' });
     say(bob, call, 1);
     await signals(again, 1);
-    await again.cut();
-    await sleep(600);
-    const third = await c.again(again, { off: again.worker });
-    await sleep(600);
-    await bob.shows({ alice: 'busy' });
-    say(third, call, 2);
-    await signals(bob, 2);
+    await quiet(again, bob);
+  },
+
+  async 'who is lost counts among max_peers'(c) {
+    const alice = await c.native('alice 4', { path: TINY });
+    await quiet(alice);
+    await alice.cut();
+    await c.native('bob 4', { path: TINY });
+    const carol = await c.open(Native, { path: TINY });
+    carol.send({ type: 'hello', name: 'carol 4' });
+    await carol.ends(1013);
+    taken(await c.again(alice, { off: alice.worker }));
+  },
+
+  async 'a slow reader is closed with 1013, and told lost'(c) {
+    const alice = await c.native('alice 5', { path: SMALL });
+    const bob = await c.native('bob 5', { off: alice.worker });
+    const call = await answered(alice, bob);
+    alice.pause();
+    const data = 'x'.repeat(60000);
+    for (let i = 0; i < 400; i++) {
+      bob.send({ type: 'signal', call, data });
+      await sleep(i % 10 ? 0 : 5);
+    }
+    await bob.shows({ [alice.name]: 'away' });
+    const again = await c.again(alice, { off: alice.worker });
+    taken(again, { lost: true, got: 0 });
+    alice.resume();
+    assert([1013, 1006].includes((await alice.ends()).code));
+    say(bob, call, 1);
+    await signals(again, 1);
   },
 
   async 'a name that was left in the window is free after it'(c) {
-    const alice = await c.native('alice', { path: BRIEF });
+    const alice = await c.native('alice 6', { path: BRIEF });
     await quiet(alice);
     await alice.cut();
     const early = await c.open(Native);
-    early.send({ type: 'hello', name: 'alice' });
+    early.send({ type: 'hello', name: 'alice 6' });
     await early.ends(4409);
     const next = await until(async () => {
       const client = await c.open(Native, { off: alice.worker });
-      client.send({ type: 'hello', name: 'alice' });
+      client.send({ type: 'hello', name: 'alice 6' });
       return (await client.poll()) && client;
     }, 5000, 'the name');
     await quiet(next);
   },
 
   async 'without resume: no token, no acks, lost at once'(c) {
-    const alice = await c.native('alice', { path: OFF });
-    const bob = await c.native('bob', { off: alice.worker });
+    const alice = await c.native('alice 7', { path: OFF });
+    const bob = await c.native('bob 7', { off: alice.worker });
     assert(!('resume' in alice.welcome));
     assert(!('resume_window' in alice.welcome));
     assert.deepEqual(alice.welcome.features, ['rooms']);
     await refused(alice, 20);
-    alice.send({ type: 'ack', got: 1 });
-    await alice.poll(300); // answered or not
+    const { code } = await alice.ask({ type: 'ack', got: 1 }, 'error');
+    assert.equal(code, 'bad-message', 'nothing is counted');
     assert.deepEqual(alice.acks, []);
     const call = await answered(alice, bob);
     await alice.cut();
     await ended(bob, call, 'gone');
-    await bob.shows({ alice: null });
-    const other = await c.native('alice');
-    const back = await c.native('carol', { path: OFF },
+    await bob.shows({ [alice.name]: null });
+    const other = await c.native('alice 7');
+    const back = await c.native('carol 7', { path: OFF },
                                 { resume: other.welcome.resume, got: 0 });
     fresh(back);
     await sleep(2200);
@@ -801,9 +826,9 @@ scenarios({ ...options, schemes: ['ws'] }, {
   },
 
   async 'the caller is lost when nobody answers; and the callee'(c) {
-    const quick = await c.native('quick');
-    const alice = await c.native('alice', { off: quick.worker });
-    const bob = await c.native('bob', { path: BRIEF });
+    const quick = await c.native('quick 8');
+    const alice = await c.native('alice 8', { off: quick.worker });
+    const bob = await c.native('bob 8', { path: BRIEF });
     // both are away when it ends: by itself, or as one is gone
     const call = await ring(alice, bob);
     await Promise.all([alice.cut(), bob.cut()]);
@@ -817,7 +842,10 @@ scenarios({ ...options, schemes: ['ws'] }, {
 });
 
 /* Workers come and go. */
-scenarios({ ...options, fresh: true, schemes: ['ws'], ms: 40000 }, {
+const alone = { ...options, fresh: true, schemes: ['ws'], together: true,
+                ms: 60000 };
+
+scenarios(alone, {
   async 'a killed worker: calls go on, and lost is told'(c) {
     const s = c.server;
     const alice = await c.native('alice');
@@ -1001,7 +1029,7 @@ scenarios({ ...options, fresh: true, schemes: ['ws'], ms: 40000 }, {
   },
 });
 
-scenarios({ ...options, fresh: true, schemes: ['ws'], drain: '1s' }, {
+scenarios({ ...alone, drain: '1s' }, {
   async 'who is closed with 1012 after the drain comes again'(c) {
     const alice = await c.native('alice');
     const bob = await c.native('bob', { off: alice.worker });

@@ -481,7 +481,8 @@ scenarios({ ...options, schemes: ['ws'] },
           each('on one worker', ({ worker }) => ({ on: worker })));
 scenarios(options, each('across two', ({ worker }) => ({ off: worker })));
 
-scenarios({ ...options, fresh: true, schemes: ['ws'], ms: 40000 }, {
+scenarios({ ...options, fresh: true, schemes: ['ws'], together: true,
+            ms: 40000 }, {
   async 'lost for good: the others are told after the window'(c) {
     const alice = await c.native('alice');
     const bob = await c.native('bob', { path: BRIEF, off: alice.worker });

@@ -145,7 +145,7 @@ async function mesh(c, harm) {
 }
 
 scenarios({ settings: { rate: '0' }, fresh: true, schemes: ['ws'],
-            ms: SECONDS * 1000 + 40000 }, {
+            together: true, ms: SECONDS * 1000 + 40000 }, {
   async 'a full mesh, cut at any byte: each number once, in order'(c) {
     const { lost, cuts } = await mesh(c, async ({ random, proxies }) => {
       await sleep(20 + random() * 150);

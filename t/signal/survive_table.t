@@ -240,8 +240,9 @@ class Row {
     }, { watch: 'none' });
     person.row = this;
     person.user = user;
-    person.send({ type: 'lookup', name: 'x' }); // heard: it has its place
     this.people[name] = person;
+    person.send({ type: 'lookup', name: 'x', ref: 'met' });
+    await person.until(() => person.asked.size === 0, 'an answer');
   }
 
   async run(victim, at, how) {
@@ -334,10 +335,12 @@ const SLOW = /^(wait|vanish)/; // all have to wait: one such step is enough
 
 /* How a row is disturbed: not at all, and then each of these at each step. */
 function* runs({ steps, late = [], victims }) {
-  yield [null, -1, 0];
+  const last = steps.findLastIndex(([, action]) => SLOW.test(action));
+  if (last < 0) {
+    yield [null, -1, 0];
+  }
   const actors = steps.map(([actor]) => actor)
     .filter((name) => name !== 'nobody');
-  const last = steps.findLastIndex(([, action]) => SLOW.test(action));
   victims = new Set(victims || [...actors, 'alice', 'desk']);
   for (const victim of victims) {
     for (const [at, [actor, action]] of steps.entries()) {
