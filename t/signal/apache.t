@@ -18,8 +18,8 @@ const { checkConfiguration, servers, sleep, until } = require('../lib/server');
 const { test, diag } = require('../lib/tap');
 const { get } = require('../lib/web');
 
-const apache = { only: ['apache'], fresh: true, settings: { rate: '0' },
-                 ms: 60000 };
+const apache = { only: ['apache'], fresh: true, ms: 60000,
+                 settings: { rate: '0', hello_timeout: '60s' } };
 const plain = { ...apache, schemes: ['ws'] };
 
 const seconds = (start) => (Date.now() - start) / 1000;
