@@ -735,6 +735,9 @@ wsig_peer_schedule(wsig_peer_t *peer, wsig_time_t now)
         break;
     case WSIG_STAGE_LOST:
         due = peer->until;
+        if (peer->quiet) {
+            due = wsig_sooner(due, peer->heard + WSIG_MOVE_WAIT);
+        }
         if (peer->session != NULL) {
             due = wsig_sooner(due, wsig_session_due(peer->session));
         }
@@ -777,6 +780,9 @@ wsig_peer_due_joined(wsig_peer_t *peer, wsig_time_t now)
 static void
 wsig_peer_due_lost(wsig_peer_t *peer, wsig_time_t now)
 {
+    if (peer->quiet && now.mono >= peer->heard + WSIG_MOVE_WAIT) {
+        wsig_peer_admit(peer);
+    }
     if (now.mono >= peer->until) {
         wsig_peer_drop(peer, now);
     } else if (peer->session != NULL &&

@@ -132,6 +132,7 @@ struct wsig_peer_s {
     bool expelled : 1;  /* it must not come back */
     bool unproved : 1;  /* it came back, and was not heard since */
     bool unmet : 1;     /* new, and it may not have its welcome yet */
+    bool quiet : 1; /* lost, but it seems to move: not yet told to be away */
     bool amiss : 1; /* something is lost, and there is no session to say so */
     bool owns_conf : 1; /* a copy: there is no host that keeps it */
     uint8_t name_size;
@@ -232,6 +233,11 @@ void wsig_peer_hand_over(wsig_peer_t *peer, const wsig_record_t *record,
  * another peer, which is LOST.  Where there is no memory for that only the
  * place is kept. */
 void wsig_peer_lose(wsig_peer_t *peer, wsig_time_t now);
+
+/* It did not move: tell that it is lost. */
+void wsig_peer_admit(wsig_peer_t *lost);
+
+#define WSIG_MOVE_WAIT 300 /* ms for who has a copy of a session to take it */
 
 /* The same without a session, since the worker ends. */
 void wsig_peer_orphan(wsig_peer_t *peer, wsig_time_t now);

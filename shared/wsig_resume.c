@@ -19,8 +19,6 @@
  */
 
 #define RETURN_WAIT 2600 /* ms for the session; then it is lost */
-#define HANDED_WAIT                                                            \
-    300 /* ms for the other to take it, before one may ask anew */
 #define PIECE (32 * 1024)
 
 static void wsig_peer_take_place(wsig_peer_t *peer, wsig_owner_t from,
@@ -284,9 +282,6 @@ wsig_peer_part_with(wsig_peer_t *peer, wsig_time_t now)
         wsig_peer_orphan(peer, now);
         return NULL;
     }
-    (void) wsig_registry_lose(worker->zone, peer->address,
-                              wsig_worker_self(worker),
-                              now.mono + peer->conf->resume);
     lost->stage = WSIG_STAGE_LOST;
     lost->until = now.mono + lost->conf->resume;
     lost->opened = peer->opened;
@@ -319,7 +314,18 @@ wsig_peer_lose(wsig_peer_t *peer, wsig_time_t now)
         (void) wsig_worker_post(peer->worker, peer->probe->by, &record, NULL,
                                 now);
     }
-    (void) wsig_peer_part_with(peer, now);
+    peer = wsig_peer_part_with(peer, now);
+    if (peer != NULL) {
+        wsig_peer_admit(peer);
+    }
+}
+
+void
+wsig_peer_admit(wsig_peer_t *lost)
+{
+    lost->quiet = false;
+    (void) wsig_registry_lose(lost->worker->zone, lost->address,
+                              wsig_worker_self(lost->worker), lost->until);
 }
 
 void
@@ -337,6 +343,11 @@ wsig_peer_detach(wsig_peer_t *peer, wsig_time_t now)
 {
     wsig_peer_t *lost = wsig_peer_part_with(peer, now);
 
+    if (lost != NULL) { /* who moves is not away in between */
+        lost->quiet = true;
+        lost->heard = now.mono;
+        wsig_peer_schedule(lost, now);
+    }
     peer->closed = 4410;
     wsig_peer_shut(peer, 4410, "its place was taken with its token", now);
     return lost;
@@ -359,7 +370,7 @@ wsig_peer_hand_over(wsig_peer_t *peer, const wsig_record_t *record,
         peer = wsig_peer_detach(peer, now);
     }
     if (peer == NULL || (peer->ticket != NULL &&
-                         now.mono < peer->ticket->since + HANDED_WAIT)) {
+                         now.mono < peer->ticket->since + WSIG_MOVE_WAIT)) {
         return; /* he asks again */
     }
     if (peer->ticket == NULL) {
