@@ -42,7 +42,7 @@ async function survive(c, harm) {
   const talking = Promise.all(pairs.map(([a, b]) => talk(a, b, random, going)))
     .catch((error) => { failure = error; });
   for (let turn = 0; going() && !failure; turn++) {
-    await harm({ turn, random, proxies, left: end - Date.now(), going });
+    await harm({ turn, random, proxies, going, all });
   }
   const calls = await talking;
 
@@ -105,11 +105,11 @@ scenarios(options, {
   },
 
   async 'killed workers: no call ends, and who lost something is told'(c) {
-    const seen = await survive(c, async ({ random, going }) => {
+    const seen = await survive(c, async ({ random, going, all }) => {
       await pause(random() * 300, { going });
-      const workers = c.server.workers();
-      if (workers.length > 0) {
-        c.server.kill(workers[Math.floor(random() * workers.length)]);
+      const { worker } = all[Math.floor(random() * all.length)];
+      if (c.server.workers().includes(worker)) {
+        c.server.kill(worker); // somebody's
       }
       await pause(EVERY, { going });
     });

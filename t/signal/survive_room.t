@@ -122,7 +122,7 @@ async function mesh(c, harm) {
     }
   })();
   while (going()) {
-    await harm({ random, proxies, going });
+    await harm({ random, proxies, going, all });
   }
   await talking;
   const sum = (of) => all.reduce((total, person) => total + of(person), 0);
@@ -158,12 +158,12 @@ scenarios({ settings: { rate: '0' }, fresh: true, schemes: ['ws'],
 
   async 'a full mesh, with workers that come and go'(c) {
     let turn = 0;
-    const { lost } = await mesh(c, async ({ going }) => {
-      const workers = c.server.workers();
+    const { lost } = await mesh(c, async ({ going, all }) => {
+      const { worker } = all.find((person) => person.joined) || {};
       if (turn++ % 2) {
         await c.server.reload();
-      } else if (workers.length > 0) {
-        c.server.kill(workers[turn % workers.length]);
+      } else if (c.server.workers().includes(worker)) {
+        c.server.kill(worker); // somebody's
       }
       for (let i = 0; i < 50 && going(); i++) {
         await sleep(30);
