@@ -23,7 +23,7 @@ static void wsig_peer_leave(wsig_peer_t *peer, wsig_time_t now);
 static void wsig_peer_leave_rooms(wsig_peer_t *peer, wsig_time_t now);
 static void wsig_peer_leave_realm(wsig_peer_t *peer);
 static void wsig_peer_unlink(wsig_peer_t *peer);
-static void wsig_peer_log_end(wsig_peer_t *peer, wsig_time_t now);
+static void wsig_peer_log_end(wsig_peer_t *peer, bool stays, wsig_time_t now);
 
 /* A guest where there are to be none. */
 static bool
@@ -535,7 +535,7 @@ wsig_peer_part(wsig_peer_t *peer, wsig_time_t now)
     } else if (peer->worker->ending || peer->amiss) {
         wsig_peer_orphan(peer, now);
     } else if (peer->stage == WSIG_STAGE_JOINED) {
-        wsig_peer_log_end(peer, now);
+        wsig_peer_log_end(peer, true, now);
         wsig_peer_lose(peer, now);
     } else {
         wsig_peer_leave(peer, now); /* its time is up */
@@ -556,7 +556,7 @@ wsig_peer_leave(wsig_peer_t *peer, wsig_time_t now)
         wsig_table_remove(&worker->claims, &peer->node);
     }
     if (wsig_peer_is_open(peer)) {
-        wsig_peer_log_end(peer, now);
+        wsig_peer_log_end(peer, false, now);
     }
     if (wsig_peer_is_placed(peer)) {
         while (wsig_registry_get(worker->zone, peer->address, &slot) ==
@@ -841,7 +841,7 @@ wsig_peer_due(wsig_peer_t *peer, wsig_time_t now)
 
 /* `peer "alice" of "example.org" left after 12 s (1000)` */
 static void
-wsig_peer_log_end(wsig_peer_t *peer, wsig_time_t now)
+wsig_peer_log_end(wsig_peer_t *peer, bool stays, wsig_time_t now)
 {
     wsig_buffer_t line = {0};
 
@@ -854,7 +854,7 @@ wsig_peer_log_end(wsig_peer_t *peer, wsig_time_t now)
     wsig_put_words(&line, " of ");
     wsig_put_string(&line, wsig_peer_realm(peer));
     wsig_put_words(&line, peer->stage == WSIG_STAGE_JOINED
-                              ? " left after "
+                              ? stays ? " was lost after " : " left after "
                               : " did not come in, after ");
     wsig_put_number(&line, now.mono / 1000 - peer->opened);
     wsig_put_words(&line, " s");

@@ -331,9 +331,12 @@ wsig_peer_admit(wsig_peer_t *lost)
 void
 wsig_peer_orphan(wsig_peer_t *peer, wsig_time_t now)
 {
+    int64_t until = peer->stage == WSIG_STAGE_LOST
+                        ? peer->until
+                        : now.mono + peer->conf->resume;
+
     (void) wsig_registry_orphan(peer->worker->zone, peer->address,
-                                wsig_worker_self(peer->worker),
-                                now.mono + peer->conf->resume);
+                                wsig_worker_self(peer->worker), until);
     wsig_peer_step_out(peer);
 }
 

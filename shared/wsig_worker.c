@@ -30,6 +30,7 @@ static void wsig_worker_sweep(wsig_worker_t *worker, uint32_t budget,
                               wsig_time_t now);
 static void wsig_worker_flush(wsig_worker_t *worker, wsig_time_t now);
 static void wsig_worker_leave(wsig_worker_t *worker, wsig_time_t now);
+static void wsig_worker_shut(wsig_worker_t *worker, wsig_time_t now);
 static void wsig_worker_bid(wsig_worker_t *worker, const char *reason,
                             int64_t within, wsig_time_t now);
 static void wsig_worker_leave_lost(wsig_worker_t *worker, wsig_time_t now);
@@ -209,7 +210,7 @@ wsig_worker_report_deaths(wsig_worker_t *worker, unsigned n)
 {
     wsig_zone_count(worker->zone, worker->place, WSIG_COUNT_DEATHS, n);
     worker->host->log(worker->host_data, WSIG_LOG_WARN,
-                      "a worker died; its peers are lost");
+                      "a worker died; its users are lost, and may come back");
 }
 
 /* A few partitions at a time. */
@@ -280,10 +281,7 @@ wsig_worker_leave(wsig_worker_t *worker, wsig_time_t now)
     }
     if (worker->alone_at != 0) {
         if (now.mono >= worker->alone_at + QUIT_WAIT) {
-            worker->ending = true;
-            wsig_worker_bid(worker, "shutdown", SPREAD_TICKS * TICK, now);
-            wsig_worker_close_some(worker, worker->n_peers, 1001,
-                                   "the server is shutting down", now);
+            wsig_worker_shut(worker, now);
             wsig_worker_leave_lost(worker, now);
         }
         return;
@@ -308,13 +306,23 @@ wsig_worker_leave(wsig_worker_t *worker, wsig_time_t now)
     }
 }
 
+static void
+wsig_worker_shut(wsig_worker_t *worker, wsig_time_t now)
+{
+    worker->ending = true;
+    wsig_worker_bid(worker, "shutdown", SPREAD_TICKS * TICK, now);
+    wsig_worker_close_some(worker, worker->n_peers, 1001,
+                           "the server is shutting down", now);
+}
+
 /* Ask the peers to come again, one after the other, at the pace that all who
  * leave have together, or faster where that would take more than so many ms. */
 static void
 wsig_worker_bid(wsig_worker_t *worker, const char *reason, int64_t within,
                 wsig_time_t now)
 {
-    int64_t pace = WSIG_BID_PACE * wsig_place_leaving(worker->zone);
+    int leaving = wsig_place_leaving(worker->zone);
+    int64_t pace = WSIG_BID_PACE * (leaving > 0 ? leaving : 1);
     int64_t most = within * 1000 / (int64_t) (worker->n_peers + 1);
     int64_t after = 0; /* us */
     wsig_peer_t *peer;
@@ -372,9 +380,7 @@ wsig_worker_free(wsig_worker_t *worker, wsig_time_t now)
     if (worker == NULL) {
         return;
     }
-    worker->ending = true;
-    wsig_worker_close_some(worker, worker->n_peers, 1001,
-                           "the server is shutting down", now);
+    wsig_worker_shut(worker, now);
     while ((peer = worker->peers) != NULL) {
         wsig_peer_drop(peer, now);
     }

@@ -146,7 +146,11 @@ class Browser {
 
   /* Close what the last test left open. */
   async clear() {
-    await Promise.all(this.contexts.splice(0).map((c) => c.close()));
+    await Promise.all(this.contexts.splice(0).map(async (c) => {
+      await Promise.all(c.pages().map((page) =>
+        page.evaluate(leave).catch(() => {})));
+      await c.close();
+    }));
   }
 
   async close() {
@@ -155,6 +159,19 @@ class Browser {
       fs.rmSync(this.home, { recursive: true, force: true });
     }
   }
+}
+
+/* Runs in a page that is closed by force, and would keep its names then. */
+function leave() {
+  return Promise.all((window.sockets || []).map((socket) =>
+    new Promise((resolve) => {
+      if (socket.readyState === WebSocket.CLOSED) {
+        resolve();
+      }
+      socket.addEventListener('close', resolve);
+      setTimeout(resolve, 1000);
+      socket.close(1000);
+    })));
 }
 
 /* Runs in the page, before its scripts. */
