@@ -53,12 +53,24 @@ async function until(check, ms = 5000, what = 'a condition') {
   }
 }
 
+/* Not of those that the system gives to outgoing connections: other tests open
+ * thousands, and one of these ports may be gone before the server has it. */
+const PORTS = { first: 12000, last: 31999 };
+
 async function freePorts(n) {
   const listeners = [];
-  for (let i = 0; i < n; i++) {
+  for (let tries = 0; listeners.length < n; tries++) {
+    const port = PORTS.first
+      + Math.floor(Math.random() * (PORTS.last - PORTS.first + 1));
     const listener = net.createServer();
-    await new Promise((resolve) => listener.listen(0, '127.0.0.1', resolve));
-    listeners.push(listener);
+    const free = await new Promise((resolve, reject) => {
+      listener.on('error', (error) =>
+        (tries < 100 ? resolve(false) : reject(error)));
+      listener.listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (free) {
+      listeners.push(listener);
+    }
   }
   const ports = listeners.map((listener) => listener.address().port);
   await Promise.all(listeners.map((listener) =>
