@@ -224,7 +224,7 @@ async function settle(ports, how) {
     port.toString(16).toUpperCase().padStart(4, '0')).join('|');
   const held = new RegExp( // neither established nor listening, with an inode
     `^ *\\d+: \\w+:(${ends}) \\w+:\\w+ (?!01|0A)(\\S+ +){6}[1-9]`, 'm');
-  for (let tries = 0; tries < 50; tries++) {
+  for (let tries = 0; tries < 250; tries++) {
     await new Promise((resolve) => setTimeout(resolve, 20));
     if (!held.test(fs.readFileSync('/proc/net/tcp', 'utf8'))) {
       return;
