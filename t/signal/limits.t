@@ -197,7 +197,7 @@ scenarios({ settings: { rate: '0', max_backlog: '256k', resume: '0' },
     }
     await sleep(200);
     const each = (memory(c) - before) / raws.length;
-    assert(each < 20000, `${each} bytes each`);
+    assert(each < 40000, `${each} bytes each`); // TLS alone takes up to 18 KB
   },
 
   async 'hundreds that come and go leave no memory behind'(c) {
