@@ -296,9 +296,9 @@ static void
 wsig_slot_own(wsig_slot_t *slot, wsig_owner_t owner)
 {
     slot->epoch = 0;
-    atomic_thread_fence(memory_order_release);
+    atomic_signal_fence(memory_order_release);
     slot->worker = (uint16_t) owner.worker;
-    atomic_thread_fence(memory_order_release);
+    atomic_signal_fence(memory_order_release);
     slot->epoch = owner.epoch;
 }
 
