@@ -6,6 +6,7 @@
  */
 
 #include "check.h"
+#include "frames.h"
 #include "stage.h"
 
 #include <poll.h>
@@ -58,13 +59,6 @@ real_clock(void)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static uint32_t
-below(uint64_t *seed, uint32_t n)
-{
-    *seed = *seed * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t) (*seed >> 33) % n;
 }
 
 /* Say a counted text, and keep it. */
@@ -153,11 +147,11 @@ refused(const client_t *client)
 static void
 act(person_t *person, uint64_t *seed)
 {
-    const person_t *other = &people[below(seed, WORKERS * PEOPLE)];
+    const person_t *other = &people[random_below(seed, WORKERS * PEOPLE)];
     bool busy = person->call[0] != '\0';
     char text[96];
 
-    switch (below(seed, 12)) {
+    switch (random_below(seed, 12)) {
     case 0:
         if (!busy) {
             client_says(person->client, "{'type':'call','to':'%s'}",
@@ -172,7 +166,7 @@ act(person_t *person, uint64_t *seed)
         }
         break;
     case 3:
-        if (busy && below(seed, 8) == 0) {
+        if (busy && random_below(seed, 8) == 0) {
             sprintf(text, "{'type':'hangup','call':'%s'}", person->call);
             says(person, text);
             hear(person);
@@ -198,9 +192,9 @@ act(person_t *person, uint64_t *seed)
 static void
 move(person_t *person, uint64_t *seed)
 {
-    uint32_t to = below(seed, WORKERS);
+    uint32_t to = random_below(seed, WORKERS);
 
-    if (below(seed, 2) == 0) {
+    if (random_below(seed, 2) == 0) {
         client_free(person->client);
     }
     person->returning = true;
@@ -277,11 +271,11 @@ work(void *arg)
                   here[i]->client->why);
             hear(here[i]);
         }
-        i = n > 0 ? (int) below(&seed, (uint32_t) n) : 0;
+        i = n > 0 ? (int) random_below(&seed, (uint32_t) n) : 0;
         if (n == 0 || real_clock() >= start + TIME) {
             poll(&(struct pollfd){wsig_worker_doorbell(host.worker), POLLIN, 0},
                  1, 1);
-        } else if (!here[i]->returning && below(&seed, 20) == 0) {
+        } else if (!here[i]->returning && random_below(&seed, 20) == 0) {
             move(here[i], &seed);
             here[i] = here[--n];
         } else if (!here[i]->returning && here[i]->said < KEPT) {
