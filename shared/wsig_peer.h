@@ -4,6 +4,7 @@
  *   HELLO --> CLAIMING ---> JOINED ----------> CLOSING --> DEAD
  *     |   \                 ^  |                  ^          ^
  *     |    +-> RETURNING --+   +- - > LOST ------ | ---------+
+ *     |    (too late: CLAIMING; its connection gone: LOST)
  *     |                                           |
  *     +-------------------------------------------+
  *

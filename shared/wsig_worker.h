@@ -20,7 +20,7 @@ struct wsig_worker_s {
     wsig_relay_t relay;
     wsig_timers_t timers;
     wsig_table_t by_slot; /* registered peers */
-    wsig_table_t claims;  /* claiming peers, by serial */
+    wsig_table_t claims;  /* claiming and returning peers, by serial */
     wsig_peer_t *peers;
     wsig_peer_t *attention;
     wsig_peer_t *dead;
